@@ -1,0 +1,99 @@
+package cose
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/secure-ota/secure-ota/internal/dcbor"
+	"github.com/secure-ota/secure-ota/internal/reason"
+)
+
+// AlgHMAC256 is HMAC 256/256 (RFC 9053 section 3.1), the only MAC.
+const AlgHMAC256 = 5
+
+var tagMac0 = []byte{0xd1}
+
+// A Maced is a parsed COSE_Mac0. Its payload is not to be used before Verify
+// holds, but for what finds the key.
+type Maced struct {
+	Typ     Typ
+	KID     KID
+	Payload []byte
+	tag     []byte
+}
+
+type macHeader struct {
+	Alg int64  `cbor:"1,keyasint"`
+	KID []byte `cbor:"4,keyasint"`
+	Typ Typ    `cbor:"16,keyasint"`
+}
+
+type wireMac0 struct {
+	_           struct{} `cbor:",toarray"`
+	Protected   []byte
+	Unprotected map[int64]cbor.RawMessage
+	Payload     []byte
+	Tag         []byte
+}
+
+// Seal returns the tagged COSE_Mac0 of payload under key.
+func Seal(typ Typ, kid KID, key, payload []byte) []byte {
+	m := Maced{Typ: typ, KID: kid, Payload: payload}
+	body := marshal(wireMac0{
+		Protected:   m.header(),
+		Unprotected: map[int64]cbor.RawMessage{},
+		Payload:     payload,
+		Tag:         m.mac(key),
+	})
+	return append(bytes.Clone(tagMac0), body...)
+}
+
+// ParseMac0 strictly decodes a COSE_Mac0 of the kind want of at most max bytes.
+func ParseMac0(raw []byte, want Typ, max int) (*Maced, error) {
+	if len(raw) > max {
+		return nil, fmt.Errorf("parse %s: %w: %d bytes, at most %d", want, reason.TooLarge, len(raw), max)
+	}
+	body, ok := bytes.CutPrefix(raw, tagMac0)
+	if !ok {
+		return nil, fmt.Errorf("parse %s: %w: not a tagged COSE_Mac0", want, reason.Malformed)
+	}
+	var w wireMac0
+	if err := dcbor.Unmarshal(body, &w); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", want, err)
+	}
+	if len(w.Unprotected) != 0 {
+		return nil, fmt.Errorf("parse %s: %w: unprotected headers", want, reason.Malformed)
+	}
+	var h macHeader
+	if err := decodeHeader(w.Protected, &h, headerAlg, headerKID, headerTyp); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", want, err)
+	}
+	if h.Typ != want {
+		return nil, fmt.Errorf("parse %s: %w: this is a %s", want, reason.WrongKind, h.Typ)
+	}
+	if h.Alg != AlgHMAC256 || len(h.KID) != KIDSize || len(w.Tag) != sha256.Size {
+		return nil, fmt.Errorf("parse %s: %w: not HMAC 256/256 with a kid of %d bytes", want, reason.Malformed, KIDSize)
+	}
+	return &Maced{Typ: h.Typ, KID: KID(h.KID), Payload: w.Payload, tag: w.Tag}, nil
+}
+
+// Verify checks the MAC in constant time. Its error is reason.BadMAC.
+func (m *Maced) Verify(key []byte) error {
+	if !hmac.Equal(m.tag, m.mac(key)) {
+		return fmt.Errorf("verify %s: %w", m.Typ, reason.BadMAC)
+	}
+	return nil
+}
+
+func (m *Maced) header() []byte { return marshal(macHeader{AlgHMAC256, m.KID[:], m.Typ}) }
+
+// mac computes the tag over the MAC_structure of RFC 9052 section 6.3.
+func (m *Maced) mac(key []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(marshal([]any{"MAC0", m.header(), []byte{}, m.Payload}))
+	return h.Sum(nil)
+}
