@@ -180,3 +180,13 @@ func listDeps(t *testing.T) map[string][]string {
 		}
 	}
 }
+
+// crashfs loses data on purpose, and imports testing.
+func TestOnlyTestsUseCrashfs(t *testing.T) {
+	for pkg, deps := range listDeps(t) {
+		const crashfs = module + "/internal/fsatomic/crashfs"
+		if pkg != crashfs && slices.Contains(deps, crashfs) {
+			t.Errorf("%s reaches crashfs", pkg)
+		}
+	}
+}
