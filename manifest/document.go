@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"regexp"
@@ -86,7 +87,7 @@ func (d Document) Validate() error {
 // Encode validates the document, sorts its CVEs and returns it in canonical
 // JSON (RFC 8785), with the digest by which a manifest names it.
 func (d Document) Encode() ([]byte, Digest, error) {
-	d.Format = DocumentFormat
+	d.Format = cmp.Or(d.Format, DocumentFormat)
 	d.CVEs = slices.Clone(d.CVEs)
 	slices.Sort(d.CVEs)
 	d.CVEs = slices.Compact(d.CVEs)
@@ -99,6 +100,9 @@ func (d Document) Encode() ([]byte, Digest, error) {
 	}
 	if err := (*jsontext.Value)(&raw).Canonicalize(); err != nil {
 		return nil, Digest{}, fmt.Errorf("encode release document: %w", err)
+	}
+	if len(raw) > MaxDocument { // notes may grow sixfold by escaping
+		return nil, Digest{}, fmt.Errorf("encode release document: %w: %d bytes, at most %d", reason.TooLarge, len(raw), MaxDocument)
 	}
 	return raw, sha256.Sum256(raw), nil
 }

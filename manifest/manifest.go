@@ -1,6 +1,6 @@
 // Package manifest is what a release says: which image, for which devices, in
 // which order, and within which bounds. It builds, encodes, strictly decodes
-// and validates the payload of docs/spec/manifest.md; it verifies nothing.
+// and validates the payload of docs/spec/objects.md; it verifies nothing.
 // Package trust turns signed bytes into a manifest that may be acted on.
 package manifest
 
@@ -188,6 +188,9 @@ func Decode(raw []byte) (*Manifest, error) {
 	}
 	if w.ReleaseDigest != nil {
 		m.ReleaseDigest = Digest(w.ReleaseDigest)
+		if m.ReleaseDigest.IsZero() {
+			return nil, fmt.Errorf("decode manifest: %w: release digest of zeros, which means that there is none", reason.InvalidField)
+		}
 	}
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("decode manifest: %w", err)

@@ -26,7 +26,7 @@ type Device struct {
 
 // Check says whether a device with state s may install m. The error wraps one
 // reason, the first in this order: hardware, component, expiry, sequence,
-// version, downgrade, floor, size, rejected before.
+// downgrade, version, floor, size, rejected before.
 //
 // The manifest's signature is not looked at: only verified manifests come
 // here. A manifest equal to the installed one passes, so that an installation
@@ -38,7 +38,7 @@ func (s *State) Check(m *manifest.Manifest, d Device) error {
 	if m.Component != d.Component {
 		return fmt.Errorf("release %s: %w: %q, want %q", m.Version, reason.WrongComponent, m.Component, d.Component)
 	}
-	if !m.Expires.IsZero() && !d.Now.IsZero() && d.Now.After(m.Expires) {
+	if !m.Expires.IsZero() && !d.Now.IsZero() && d.Now.Unix() > m.Expires.Unix() {
 		return fmt.Errorf("release %s: %w on %s", m.Version, reason.Expired, m.Expires.Format(time.RFC3339))
 	}
 	if err := s.checkOrder(m); err != nil {
@@ -89,8 +89,8 @@ func (s *State) CheckReturn(retained Entry, keysetFloor uint32) error {
 		return fmt.Errorf("roll back to %s: %w: sequence %s, the installed release allows %s and later",
 			retained.Version, reason.OutsideWindow, retained.Sequence, oldest)
 	}
-	// A return to an earlier epoch is held to that epoch's floor too: the
-	// stored floor is of the installed epoch and can only be stricter.
+	// Whatever the epoch of the retained image: a new epoch lowers the bar for
+	// what it signs itself, not for what was there before.
 	floor := max(keysetFloor, s.Floor.Counter)
 	if retained.SecurityCounter < floor {
 		return fmt.Errorf("roll back to %s: %w: counter %d, floor %d", retained.Version, reason.BelowFloor, retained.SecurityCounter, floor)

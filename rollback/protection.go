@@ -1,22 +1,35 @@
 package rollback
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/version"
 )
 
+// stateFormat is the format version of the state file.
+const stateFormat = 1
+
+// A stateFile is what stands in the file. The format is no decoration: without
+// it "{}" would be a state, and that of a device which may go anywhere.
+type stateFile struct {
+	Format int `json:"format"`
+	State
+}
+
 // A Protection keeps a State in a file. Every change is durable before the
-// method returns, and a change that cannot be stored did not happen. It is
-// safe for concurrent use within one process.
+// method returns. A change that cannot be stored did not happen: the Protection
+// goes on with the old State, and so does whoever opens the file next, unless
+// the failure was that of the very last step, making the new name durable.
+// It is safe for concurrent use within one process.
 type Protection struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -43,11 +56,14 @@ func OpenFS(fsys fsatomic.FS, path string) (*Protection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open rollback state: %w", err)
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&p.state); err != nil {
+	var file stateFile
+	if err := json.Unmarshal(raw, &file, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("open rollback state %s: %w", path, err)
 	}
+	if file.Format != stateFormat {
+		return nil, fmt.Errorf("open rollback state %s: format %d, want %d", path, file.Format, stateFormat)
+	}
+	p.state = file.State
 	return p, nil
 }
 
@@ -70,9 +86,27 @@ func (p *Protection) Check(m *manifest.Manifest, d Device) error {
 	return s.Check(m, d)
 }
 
+// CheckReturn says whether the device may go back by itself to the retained
+// image; see State.CheckReturn.
+func (p *Protection) CheckReturn(retained Entry, keysetFloor uint32) error {
+	s := p.State()
+	return s.CheckReturn(retained, keysetFloor)
+}
+
 // RecordVersionUpdate notes a confirmed release; see State.RecordVersionUpdate.
 func (p *Protection) RecordVersionUpdate(e Entry) error {
 	return p.change(func(s *State) error { s.RecordVersionUpdate(e, p.now()); return nil })
+}
+
+// RecordReturn notes that the device went back by itself; see
+// State.RecordReturn.
+func (p *Protection) RecordReturn(e Entry) error {
+	return p.change(func(s *State) error { s.RecordReturn(e); return nil })
+}
+
+// Reject remembers an image that is not to be tried again; see State.Reject.
+func (p *Protection) Reject(image manifest.Digest) error {
+	return p.change(func(s *State) error { s.Reject(image); return nil })
 }
 
 // RaiseMinimum raises the minimum version; see State.RaiseMinimum.
@@ -96,7 +130,7 @@ func (p *Protection) change(f func(*State) error) error {
 	if err := f(&next); err != nil {
 		return err
 	}
-	raw, err := json.MarshalIndent(next, "", "  ")
+	raw, err := json.Marshal(stateFile{stateFormat, next}, jsontext.WithIndent("  "))
 	if err != nil {
 		return fmt.Errorf("store rollback state: %w", err)
 	}

@@ -26,7 +26,7 @@ type Entry struct {
 	ImageSize       uint32            `json:"image_size"`
 	ManifestHash    manifest.Digest   `json:"manifest_hash"`
 	OldestReturn    manifest.Sequence `json:"oldest_return"`
-	ConfirmedAt     time.Time         `json:"confirmed_at"` // zero: never confirmed
+	ConfirmedAt     time.Time         `json:"confirmed_at,omitzero"` // zero: never confirmed
 }
 
 // EntryOf returns the entry of a manifest whose transferred bytes hash to hash.
@@ -49,11 +49,11 @@ type Floor struct {
 // versions. The zero value is a device that has installed nothing. A State is
 // changed only by its methods and stored as a whole.
 type State struct {
-	Installed      Entry             `json:"installed"` // the running, confirmed release
+	Installed      Entry             `json:"installed,omitzero"` // the running, confirmed release
 	Floor          Floor             `json:"floor"`
-	MinimumVersion version.Version   `json:"minimum_version"` // zero: none. Binds AllowRollbackTo
-	History        []Entry           `json:"history"`         // confirmed releases, oldest first
-	Rejected       []manifest.Digest `json:"rejected"`        // images that were rejected or reverted
+	MinimumVersion version.Version   `json:"minimum_version,omitzero"` // zero: none. Binds AllowRollbackTo
+	History        []Entry           `json:"history"`                  // confirmed releases, oldest first
+	Rejected       []manifest.Digest `json:"rejected"`                 // images that were rejected or reverted
 	Permits        []Permit          `json:"permits"`
 }
 
@@ -121,16 +121,27 @@ func (s *State) AllowRollbackTo(v version.Version, by, why string, keysetFloor u
 	if !s.MinimumVersion.IsZero() && v.Less(s.MinimumVersion) {
 		return Permit{}, fmt.Errorf("allow rollback to %s: %w: the minimum version is %s", v, reason.OldVersion, s.MinimumVersion)
 	}
-	i := slices.IndexFunc(s.History, func(e Entry) bool { return e.Version.String() == v.String() })
-	if i < 0 {
+	target, ok := s.latest(v)
+	if !ok {
 		return Permit{}, fmt.Errorf("allow rollback to %s: %w: the version was never released", v, reason.NothingRetained)
 	}
-	if floor := max(keysetFloor, s.Floor.Counter); s.History[i].SecurityCounter < floor {
-		return Permit{}, fmt.Errorf("allow rollback to %s: %w: counter %d, floor %d", v, reason.BelowFloor, s.History[i].SecurityCounter, floor)
+	if floor := max(keysetFloor, s.Floor.Counter); target.SecurityCounter < floor {
+		return Permit{}, fmt.Errorf("allow rollback to %s: %w: counter %d, floor %d", v, reason.BelowFloor, target.SecurityCounter, floor)
 	}
 	p := Permit{Version: v, By: by, Reason: why, At: at.UTC()}
 	s.Permits = last(append(s.Permits, p), MaxPermits)
 	return p, nil
+}
+
+// latest returns the newest entry of a version: it may have been released more
+// than once, again under a higher counter.
+func (s *State) latest(v version.Version) (Entry, bool) {
+	for _, e := range slices.Backward(s.History) {
+		if e.Version == v {
+			return e, true
+		}
+	}
+	return Entry{}, false
 }
 
 // last returns the last n elements of s.

@@ -2,6 +2,7 @@ package signing
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,12 +17,17 @@ import (
 	"github.com/secure-ota/secure-ota/trust"
 )
 
-// externalTimeout is how long an external signer may take: long enough for a
-// person to touch a token.
-const externalTimeout = 2 * time.Minute
+// DefaultExternalTimeout is how long an external signer may take: long enough
+// for a person to touch a token.
+const DefaultExternalTimeout = 2 * time.Minute
 
-// maxExternalAnswer bounds what is read of a signer's output, in bytes.
-const maxExternalAnswer = 16 << 10
+// externalGrace is how long the output of a program that has ended, or was
+// killed, is waited for: its own children may hold it open for ever.
+const externalGrace = time.Second
+
+// ErrExternalTimeout is wrapped by the error for a signer that was still
+// running when its time was up.
+var ErrExternalTimeout = errors.New("no answer in time")
 
 // An External signs by running another program, for keys in a token or behind
 // a signing service. The program gets the message on its standard input and
@@ -42,6 +48,7 @@ const maxExternalAnswer = 16 << 10
 type External struct {
 	Command []string // program and arguments; arguments must not hold secrets
 	Key     trust.PublicKey
+	Timeout time.Duration // for one signature; 0 means DefaultExternalTimeout
 }
 
 // Public returns the public half.
@@ -57,7 +64,10 @@ func (e External) Sign(message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sig, e.checkAnswer(e.Key.Verify(message, sig), sig)
+	if err := e.checkAnswer(e.Key.Verify(message, sig), sig); err != nil {
+		return nil, err
+	}
+	return sig, nil
 }
 
 // SignFirmware runs the program over a bare file and refuses one that begins
@@ -83,7 +93,10 @@ func (e External) SignFirmware(firmware io.Reader) (sig []byte, digest manifest.
 		return nil, digest, err
 	}
 	digest = manifest.Digest(h.Sum(nil))
-	return sig, digest, e.checkAnswer(e.Key.VerifyDigest(digest, sig), sig)
+	if err := e.checkAnswer(e.Key.VerifyDigest(digest, sig), sig); err != nil {
+		return nil, digest, err
+	}
+	return sig, digest, nil
 }
 
 func (e External) checkAnswer(err error, sig []byte) error {
@@ -98,29 +111,27 @@ func (e External) run(message io.Reader) ([]byte, error) {
 	if len(e.Command) == 0 {
 		return nil, errors.New("external signer: no command")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), externalTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(e.Timeout, DefaultExternalTimeout))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, e.Command[0], e.Command[1:]...)
 	cmd.Env = append(cmd.Environ(),
 		"OTA_SIGNER_KEY_ID="+e.Key.ID().String(),
 		"OTA_SIGNER_ALGORITHM="+e.Key.Algorithm().String())
 	cmd.Stdin = message
-	var stdout, stderr bounded
+	cmd.WaitDelay = externalGrace
+	stdout, stderr := bounded{over: errFlood}, bounded{}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("external signer %s: %w: %s", e.Command[0], err, firstLine(stderr.String()))
+	err := cmd.Run()
+	switch {
+	case stdout.full:
+		err = errFlood
+	case ctx.Err() != nil:
+		err = errors.Join(ErrExternalTimeout, err)
 	}
-	return stdout.Bytes(), nil
-}
-
-// bounded is a buffer that stops growing at maxExternalAnswer.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxExternalAnswer {
-		return 0, fmt.Errorf("more than %d bytes", maxExternalAnswer)
+	if err != nil {
+		return nil, fmt.Errorf("external signer %s: %w: %s", e.Command[0], err, firstLine(stderr.buf.String()))
 	}
-	return b.Buffer.Write(p)
+	return stdout.buf.Bytes(), nil
 }
 
 func firstLine(s string) string {

@@ -31,6 +31,10 @@ const (
 	pemEncrypted = "ENCRYPTED PRIVATE KEY"
 	pemRSA       = "RSA PRIVATE KEY"
 	pemEC        = "EC PRIVATE KEY"
+
+	// "openssl ecparam -genkey" writes the curve's name before the key, which
+	// names it again.
+	pemECParameters = "EC PARAMETERS"
 )
 
 // purposeLine begins the line before the PEM block that tells a key's use.
@@ -123,7 +127,10 @@ func checkMode(info fs.FileInfo) error {
 
 // ParsePrivateKey reads what LoadPrivateKey reads, from memory.
 func ParsePrivateKey(text []byte, passphrase Passphrase) (*Key, error) {
-	block, _ := pem.Decode(text)
+	block, rest := pem.Decode(text)
+	if block != nil && block.Type == pemECParameters {
+		block, _ = pem.Decode(rest)
+	}
 	if block == nil {
 		return nil, fmt.Errorf("%w: no PEM block found", ErrNotPrivate)
 	}
@@ -155,26 +162,6 @@ func parseBlock(block *pem.Block, passphrase Passphrase) (any, error) {
 		return x509.ParseECPrivateKey(block.Bytes)
 	}
 	return nil, fmt.Errorf("%w: the PEM block is a %q", ErrNotPrivate, block.Type)
-}
-
-func decrypt(der []byte, passphrase Passphrase) (any, error) {
-	if passphrase == nil {
-		return nil, ErrNoPassphrase
-	}
-	secret, err := passphrase()
-	if err != nil {
-		return nil, err
-	}
-	if len(secret) == 0 {
-		return nil, ErrNoPassphrase
-	}
-	private, err := pkcs8.ParsePKCS8PrivateKey(der, secret)
-	if err != nil {
-		// The library's message would tell padding from structure, which is
-		// of use to nobody who has the passphrase.
-		return nil, ErrPassphrase
-	}
-	return private, nil
 }
 
 func purposeOf(text []byte) string {

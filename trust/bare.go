@@ -3,11 +3,11 @@ package trust
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/secure-ota/secure-ota/internal/cose"
+	"github.com/secure-ota/secure-ota/internal/reason"
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
@@ -19,15 +19,16 @@ const BareSignatureSize = 256
 const bareKeyBits = 2048
 
 // ErrLookalike is wrapped by the refusal to sign, or to trust, a bare file that
-// begins like the inside of a COSE object.
-var ErrLookalike = errors.New("the file begins like a COSE Sig_structure or MAC_structure")
+// begins like the inside of a COSE object. Its reason is ErrWrongKind.
+var ErrLookalike = reason.Named("the file begins like a COSE Sig_structure or MAC_structure", ErrWrongKind)
 
 // ErrBareKey is wrapped by the refusal of a key that cannot make bare
-// signatures.
-var ErrBareKey = errors.New("bare signatures are RSA-PSS with a 2048-bit key")
+// signatures. Its reason is ErrInvalidField.
+var ErrBareKey = reason.Named("bare signatures are RSA-PSS with a 2048-bit key", ErrInvalidField)
 
 // ErrBareSize is wrapped by the refusal of a bare signature of a wrong length.
-var ErrBareSize = errors.New("bare signature of a wrong length")
+// Its reason is ErrMalformed.
+var ErrBareSize = reason.Named("bare signature of a wrong length", ErrMalformed)
 
 // CheckBareKey says whether a key can make bare signatures.
 func CheckBareKey(k PublicKey) error {
@@ -89,6 +90,8 @@ func CopyBare(w io.Writer, r io.Reader) error {
 // neither a device key nor a fleet master.
 func BareMAC(key []byte, r io.Reader) ([]byte, error) {
 	h := hmac.New(sha256.New, key)
-	err := CopyBare(h, r)
-	return h.Sum(nil), err
+	if err := CopyBare(h, r); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
 }

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/secure-ota/secure-ota/internal/dcbor"
@@ -36,6 +37,13 @@ type bundlePayload struct {
 
 // Encode returns the bundle in deterministic CBOR.
 func (b Bundle) Encode() ([]byte, error) {
+	if len(b.Keysets) > dcbor.MaxElements || len(b.Keys) > dcbor.MaxElements {
+		return nil, fmt.Errorf("encode bundle: %w: %d keysets and %d keys, at most %d of each",
+			ErrTooLarge, len(b.Keysets), len(b.Keys), dcbor.MaxElements)
+	}
+	if len(b.ReleaseDocument) > MaxReleaseDocument {
+		return nil, fmt.Errorf("encode bundle: release document: %w: %d bytes, at most %d", ErrTooLarge, len(b.ReleaseDocument), MaxReleaseDocument)
+	}
 	w := bundlePayload{Format: BundleFormat, Keysets: b.Keysets, Manifest: b.Manifest, ReleaseDocument: b.ReleaseDocument}
 	for _, k := range b.Keys.Keys() {
 		w.Keys = append(w.Keys, k.COSEKey())
@@ -63,12 +71,16 @@ func DecodeBundle(raw []byte) (Bundle, error) {
 		return Bundle{}, fmt.Errorf("decode bundle: release document: %w: at most %d bytes", ErrTooLarge, MaxReleaseDocument)
 	}
 	b := Bundle{Keysets: w.Keysets, Keys: KeyRing{}, Manifest: w.Manifest, ReleaseDocument: w.ReleaseDocument}
+	var last KeyID
 	for _, raw := range w.Keys {
 		k, err := ParseCOSEKey(raw)
 		if err != nil {
 			return Bundle{}, fmt.Errorf("decode bundle: %w", err)
 		}
-		b.Keys[k.ID()] = k
+		if bytes.Compare(k.id[:], last[:]) <= 0 {
+			return Bundle{}, fmt.Errorf("decode bundle: keys: %w: not in strictly ascending order of their ids", ErrInvalidField)
+		}
+		b.Keys[k.ID()], last = k, k.ID()
 	}
 	return b, nil
 }

@@ -223,7 +223,7 @@ func UnsignedKeyset(ks *Keyset) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unsigned(cose.TypKeyset, payload)
+	return unsigned(cose.TypKeyset, MaxKeyset, payload)
 }
 
 // SignKeyset adds a root's signature to a keyset, signed or not.

@@ -88,10 +88,13 @@ func OpenCheckRequest(raw []byte, keyOf KeyOf) (CheckRequest, error) {
 	if err := digestInto(&r.ImageDigest, w.ImageDigest); err != nil {
 		return CheckRequest{}, fmt.Errorf("open check request: %w", err)
 	}
-	return r, r.Validate()
+	if err := r.Validate(); err != nil {
+		return CheckRequest{}, fmt.Errorf("open check request: %w", err)
+	}
+	return r, nil
 }
 
-// Validate checks every field against its bounds.
+// Validate checks every field but the names of the device against its bounds.
 func (r CheckRequest) Validate() error {
 	if r.Boot > BootReverted || r.Capabilities&^CapNoRevert != 0 {
 		return fmt.Errorf("check request: %w: boot state %d, capabilities %#x", ErrUnsupported, r.Boot, r.Capabilities)
@@ -160,8 +163,13 @@ func (r CheckResponse) Seal(key DeviceKey) ([]byte, error) {
 }
 
 // OpenCheckResponse verifies a response under the device's down key and checks
-// that it is to this device's question: same device id, same nonce.
+// that it is to this device's question: same device id, same nonce. What is no
+// COSE_Mac0 at all, such as the JSON that a device without a key would get, is
+// ErrUnauthenticated: a device with a key never falls back to it.
 func OpenCheckResponse(raw []byte, key DeviceKey, device string, nonce uint64) (CheckResponse, error) {
+	if !cose.IsMac0(raw) {
+		return CheckResponse{}, fmt.Errorf("open check response: %w", ErrUnauthenticated)
+	}
 	payload, err := open(raw, cose.TypCheckResponse, key)
 	if err != nil {
 		return CheckResponse{}, err
@@ -174,17 +182,8 @@ func OpenCheckResponse(raw []byte, key DeviceKey, device string, nonce uint64) (
 		Device: w.Device, Nonce: w.Nonce, ServerTime: w.ServerTime, KeysetVersion: w.KeysetVersion,
 		RetrySeconds: w.RetrySeconds, ManifestSize: w.ManifestSize, RetryRejected: w.RetryRejected,
 	}
-	if r.Device != device {
-		return CheckResponse{}, fmt.Errorf("open check response: %w: for %q", ErrWrongDevice, r.Device)
-	}
-	if r.Nonce != nonce {
-		return CheckResponse{}, fmt.Errorf("open check response: %w: nonce %d, asked with %d", ErrWrongNonce, r.Nonce, nonce)
-	}
-	if (w.ManifestHash == nil) != (w.ManifestSize == 0) {
-		return CheckResponse{}, fmt.Errorf("open check response: %w: manifest hash and size go together", ErrInvalidField)
-	}
 	if w.ManifestHash != nil {
-		if err := digestInto(&r.ManifestHash, w.ManifestHash); err != nil {
+		if err := optionalDigestInto(&r.ManifestHash, w.ManifestHash); err != nil {
 			return CheckResponse{}, fmt.Errorf("open check response: %w", err)
 		}
 	}
@@ -194,7 +193,30 @@ func OpenCheckResponse(raw []byte, key DeviceKey, device string, nonce uint64) (
 			return CheckResponse{}, fmt.Errorf("open check response: %w", err)
 		}
 	}
+	if err := r.Validate(); err != nil {
+		return CheckResponse{}, fmt.Errorf("open check response: %w", err)
+	}
+	if r.Device != device {
+		return CheckResponse{}, fmt.Errorf("open check response: %w: for %q", ErrWrongDevice, r.Device)
+	}
+	if r.Nonce != nonce {
+		return CheckResponse{}, fmt.Errorf("open check response: %w: nonce %d, asked with %d", ErrWrongNonce, r.Nonce, nonce)
+	}
 	return r, nil
+}
+
+// Validate checks every field against its bounds.
+func (r CheckResponse) Validate() error {
+	if err := manifest.CheckName(r.Device); err != nil {
+		return fmt.Errorf("check response: device id: %w: %v", ErrInvalidField, err)
+	}
+	if r.ManifestHash.IsZero() != (r.ManifestSize == 0) {
+		return fmt.Errorf("check response: %w: manifest hash and size go together", ErrInvalidField)
+	}
+	if r.Patch != nil && r.ManifestHash.IsZero() {
+		return fmt.Errorf("check response: %w: a patch without a manifest", ErrInvalidField)
+	}
+	return nil
 }
 
 // An Event is what a report tells.
@@ -284,14 +306,17 @@ func OpenReport(raw []byte, keyOf KeyOf) (Report, error) {
 		return Report{}, fmt.Errorf("open report: %w", err)
 	}
 	if w.Target != nil {
-		if err := digestInto(&r.Target, w.Target); err != nil {
+		if err := optionalDigestInto(&r.Target, w.Target); err != nil {
 			return Report{}, fmt.Errorf("open report: %w", err)
 		}
 	}
-	return r, r.Validate()
+	if err := r.Validate(); err != nil {
+		return Report{}, fmt.Errorf("open report: %w", err)
+	}
+	return r, nil
 }
 
-// Validate checks every field against its bounds.
+// Validate checks every field but the names of the device against its bounds.
 func (r Report) Validate() error {
 	if _, ok := events[r.Event]; !ok {
 		return fmt.Errorf("report: %w: event %d", ErrUnsupported, r.Event)
@@ -341,7 +366,7 @@ func openFrom(raw []byte, typ cose.Typ, keyOf KeyOf) ([]byte, error) {
 		Device     string `cbor:"1,keyasint"`
 		DeviceType string `cbor:"2,keyasint"`
 	}
-	if err := dcbor.Unmarshal(obj.Payload, &sender); err != nil {
+	if err := dcbor.Peek(obj.Payload, &sender); err != nil {
 		return nil, fmt.Errorf("open %s: %w", typ, err)
 	}
 	if err := (DeviceID{DeviceType: sender.DeviceType, ID: sender.Device}).Validate(); err != nil {
@@ -380,5 +405,17 @@ func digestInto(dst *manifest.Digest, src []byte) error {
 		return fmt.Errorf("digest of %d bytes: %w", len(src), ErrInvalidField)
 	}
 	*dst = manifest.Digest(src)
+	return nil
+}
+
+// optionalDigestInto refuses the zero digest: absent is the one encoding of
+// it.
+func optionalDigestInto(dst *manifest.Digest, src []byte) error {
+	if err := digestInto(dst, src); err != nil {
+		return err
+	}
+	if dst.IsZero() {
+		return fmt.Errorf("digest of zeros: %w: it must be absent", ErrInvalidField)
+	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/cose"
 	"github.com/secure-ota/secure-ota/internal/dcbor"
+	"github.com/secure-ota/secure-ota/internal/reason"
 )
 
 // An Algorithm is a signature algorithm by its COSE number. It belongs to a
@@ -45,7 +46,8 @@ func (a Algorithm) String() string {
 
 // ErrKeyPolicy is wrapped by the error for a key outside the policy: RSA with
 // a modulus of 2048, 3072 or 4096 bits and exponent 65537, P-256, or Ed25519.
-var ErrKeyPolicy = errors.New("key outside the policy")
+// Its reason is ErrInvalidField.
+var ErrKeyPolicy = reason.Named("key outside the policy", ErrInvalidField)
 
 const (
 	rsaExponent = 65537

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/secure-ota/secure-ota/internal/cose"
 )
@@ -17,8 +18,20 @@ type Signer interface {
 }
 
 // unsigned wraps a payload as a COSE_Sign that nobody has signed yet.
-func unsigned(typ cose.Typ, payload []byte) ([]byte, error) {
-	return (&cose.Signed{Typ: typ, Payload: payload}).Encode()
+func unsigned(typ cose.Typ, max int, payload []byte) ([]byte, error) {
+	return encode(&cose.Signed{Typ: typ, Payload: payload}, max)
+}
+
+// encode refuses what could not be parsed again.
+func encode(obj *cose.Signed, max int) ([]byte, error) {
+	raw, err := obj.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > max {
+		return nil, fmt.Errorf("encode %s: %w: %d bytes with its signatures, at most %d", obj.Typ, ErrTooLarge, len(raw), max)
+	}
+	return raw, nil
 }
 
 // addSignature signs raw, keeping the signatures it has. It verifies what the
@@ -39,14 +52,7 @@ func addSignature(raw []byte, typ cose.Typ, max int, s Signer) ([]byte, error) {
 		return nil, fmt.Errorf("sign %s: the signer's answer is not by key %s: %w", typ, pub.ID(), err)
 	}
 	obj.Add(cose.Signature{Alg: int64(pub.Algorithm()), KID: pub.ID().KID(), Value: value})
-	signed, err := obj.Encode()
-	if err != nil {
-		return nil, err
-	}
-	if len(signed) > max {
-		return nil, fmt.Errorf("sign %s: %w: %d bytes with this signature, at most %d", typ, ErrTooLarge, len(signed), max)
-	}
-	return signed, nil
+	return encode(obj, max)
 }
 
 // merge unites the signatures of two copies of one object.
@@ -65,29 +71,32 @@ func merge(a, b []byte, typ cose.Typ, max int) ([]byte, error) {
 	for _, sig := range right.Signatures {
 		left.Add(sig)
 	}
-	return left.Encode()
+	return encode(left, max)
 }
 
 // countValid counts the keys of want that signed obj. Signatures that no
 // wanted key claims are skipped; one that a wanted key claims and that does
 // not verify makes the object refused, for somebody changed something.
 //
-// A key counts once: want holds each key once, and obj each kid once.
+// A key counts once: obj holds each kid once, and a signature counts for one
+// key, however often an anchor may name it.
 func countValid(obj *cose.Signed, want []SignerKey, keys KeyRing) (counted []SignerKey, err error) {
-	for _, w := range want {
-		for _, sig := range obj.Signatures {
-			if sig.KID != w.ID.KID() || sig.Alg != int64(w.Algorithm) {
-				continue
-			}
-			key, ok := keys[w.ID]
-			if !ok || key.Algorithm() != w.Algorithm {
-				continue
-			}
-			if err := key.Verify(obj.ToBeSigned(sig.Alg, sig.KID), sig.Value); err != nil {
-				return nil, fmt.Errorf("verify %s: signature by key %s: %w", obj.Typ, w.ID, err)
-			}
-			counted = append(counted, w)
+	for _, sig := range obj.Signatures {
+		i := slices.IndexFunc(want, func(w SignerKey) bool {
+			return w.ID.KID() == sig.KID && int64(w.Algorithm) == sig.Alg
+		})
+		if i < 0 {
+			continue
 		}
+		w := want[i]
+		key := keys[w.ID]
+		if key.ID() != w.ID || key.Algorithm() != w.Algorithm {
+			continue // the key is not at hand, or is not what the keyset says
+		}
+		if err := key.Verify(obj.ToBeSigned(sig.Alg, sig.KID), sig.Value); err != nil {
+			return nil, fmt.Errorf("verify %s: signature by key %s: %w", obj.Typ, w.ID, err)
+		}
+		counted = append(counted, w)
 	}
 	return counted, nil
 }

@@ -186,7 +186,7 @@ func UnsignedManifest(m *manifest.Manifest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unsigned(cose.TypManifest, payload)
+	return unsigned(cose.TypManifest, MaxManifest, payload)
 }
 
 // SignManifest adds a release key's signature to a manifest, signed or not.

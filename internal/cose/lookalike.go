@@ -13,7 +13,7 @@ const LookalikeSize = 64
 // The attack it stops: a bare signature over a file that is a Sig_structure is
 // a valid signature of a manifest. So bare signing refuses such input.
 func Lookalike(data []byte) bool {
-	rest, ok := cutHead(data, 4)
+	rest, ok := cutHead(data[:min(len(data), LookalikeSize)], 4)
 	if !ok {
 		return false
 	}

@@ -52,6 +52,9 @@ func Seal(typ Typ, kid KID, key, payload []byte) []byte {
 	return append(bytes.Clone(tagMac0), body...)
 }
 
+// IsMac0 reports whether raw begins like a tagged COSE_Mac0.
+func IsMac0(raw []byte) bool { return bytes.HasPrefix(raw, tagMac0) }
+
 // ParseMac0 strictly decodes a COSE_Mac0 of the kind want of at most max bytes.
 func ParseMac0(raw []byte, want Typ, max int) (*Maced, error) {
 	if len(raw) > max {

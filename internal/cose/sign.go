@@ -132,8 +132,11 @@ func parseSignature(w wireSignature) (Signature, error) {
 	if len(h.KID) != KIDSize {
 		return Signature{}, fmt.Errorf("%w: kid of %d bytes, want %d", reason.Malformed, len(h.KID), KIDSize)
 	}
-	if len(w.Value) == 0 || len(w.Value) > MaxSignatureSize {
-		return Signature{}, fmt.Errorf("%w: signature of %d bytes", reason.TooLarge, len(w.Value))
+	if len(w.Value) == 0 {
+		return Signature{}, fmt.Errorf("%w: empty signature", reason.Malformed)
+	}
+	if len(w.Value) > MaxSignatureSize {
+		return Signature{}, fmt.Errorf("%w: %d bytes, at most %d", reason.TooLarge, len(w.Value), MaxSignatureSize)
 	}
 	return Signature{Alg: h.Alg, KID: KID(h.KID), Value: w.Value}, nil
 }
@@ -156,8 +159,12 @@ func decodeHeader(raw []byte, v any, want ...int64) error {
 	return dcbor.Unmarshal(raw, v)
 }
 
-// Encode returns the tagged COSE_Sign.
+// Encode returns the tagged COSE_Sign. More than MaxSignatures, which could not
+// be parsed again, are refused with reason.TooLarge.
 func (s *Signed) Encode() ([]byte, error) {
+	if len(s.Signatures) > MaxSignatures {
+		return nil, fmt.Errorf("encode %s: %w: %d signatures, at most %d", s.Typ, reason.TooLarge, len(s.Signatures), MaxSignatures)
+	}
 	w := wireSign{
 		Protected:   marshal(bodyHeader{s.Typ}),
 		Unprotected: map[int64]cbor.RawMessage{},

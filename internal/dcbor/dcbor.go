@@ -1,9 +1,9 @@
 // Package dcbor encodes and strictly decodes the CBOR of all signed objects:
 // deterministic encoding as in RFC 8949 section 4.2.1, and of that only
-// unsigned and negative integers that fit 64 bits, byte strings, UTF-8 text,
-// booleans, arrays and maps. Floats, null, undefined and tags inside a payload
-// are refused, so are indefinite lengths, duplicate keys, longer than shortest
-// heads, unsorted maps and trailing bytes.
+// unsigned integers, negative integers down to -2^63, byte strings, UTF-8 text,
+// booleans, arrays, and maps whose keys are integers or strings. Floats, null,
+// undefined and tags inside a payload are refused, so are indefinite lengths,
+// duplicate keys, longer than shortest heads, unsorted maps and trailing bytes.
 //
 // One meaning has one encoding. That is what makes "any changed bit is
 // refused" and "the hash of the transferred bytes" true statements.
@@ -55,51 +55,11 @@ func must[T any](v T, err error) T {
 // Marshal returns the deterministic encoding of v.
 func Marshal(v any) ([]byte, error) { return encMode.Marshal(v) }
 
-// Check reports whether data is exactly one item of the profile. Its error
-// wraps reason.Malformed.
-func Check(data []byte) error {
-	var v any
-	if err := decMode.Unmarshal(data, &v); err != nil {
-		return fmt.Errorf("decode CBOR: %w: %v", reason.Malformed, err)
-	}
-	if err := inProfile(v); err != nil {
-		return err
-	}
-	again, err := encMode.Marshal(v)
-	if err != nil || !bytes.Equal(again, data) {
-		return fmt.Errorf("decode CBOR: %w: not the deterministic encoding", reason.Malformed)
-	}
-	return nil
-}
-
-func inProfile(v any) error {
-	switch v := v.(type) {
-	case uint64, int64, bool, string, []byte, cbor.ByteString:
-		return nil
-	case []any:
-		for _, e := range v {
-			if err := inProfile(e); err != nil {
-				return err
-			}
-		}
-		return nil
-	case map[any]any:
-		for k, e := range v {
-			if err := inProfile(k); err != nil {
-				return err
-			}
-			if err := inProfile(e); err != nil {
-				return err
-			}
-		}
-		return nil
-	default:
-		return fmt.Errorf("decode CBOR: %w: %T is outside the profile", reason.Malformed, v)
-	}
-}
-
 // Unmarshal strictly decodes one item into v, which is not a payload struct
-// (see UnmarshalPayload).
+// (see UnmarshalPayload). What was decoded must encode to data again: the
+// decoder would otherwise take an array of small integers for a byte string,
+// and anybody could rewrite parts of a signed object that no signature covers
+// as they are transferred.
 func Unmarshal(data []byte, v any) error {
 	if err := Check(data); err != nil {
 		return err
@@ -107,7 +67,36 @@ func Unmarshal(data []byte, v any) error {
 	if err := decMode.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("decode CBOR: %w: %v", reason.Malformed, err)
 	}
+	again, err := encMode.Marshal(v)
+	if err != nil || !bytes.Equal(again, data) {
+		return fmt.Errorf("decode CBOR: %w: an item of another type or fields beyond those of %T", reason.Malformed, v)
+	}
 	return nil
+}
+
+// Peek decodes the fields of a payload that the struct v points to has, and
+// ignores others: for finding the key that an object claims to be made with,
+// before it is verified and decoded in earnest.
+func Peek(data []byte, v any) error {
+	if err := Check(data); err != nil {
+		return err
+	}
+	err := decMode.Unmarshal(data, v)
+	if err == nil {
+		return nil
+	}
+	if _, err := decodeMap(data); err != nil {
+		return err
+	}
+	return fmt.Errorf("decode payload: %w: %v", reason.InvalidField, err)
+}
+
+func decodeMap(data []byte) (map[int64]cbor.RawMessage, error) {
+	var fields map[int64]cbor.RawMessage
+	if err := decMode.Unmarshal(data, &fields); err != nil {
+		return nil, fmt.Errorf("decode payload: %w: not a map with integer keys that fit 64 bits with a sign", reason.Malformed)
+	}
+	return fields, nil
 }
 
 // UnmarshalPayload strictly decodes a payload map with integer keys into the
@@ -122,9 +111,9 @@ func UnmarshalPayload(data []byte, format uint64, v any) error {
 	if err := Check(data); err != nil {
 		return err
 	}
-	var raw map[int64]cbor.RawMessage
-	if err := decMode.Unmarshal(data, &raw); err != nil {
-		return fmt.Errorf("decode payload: %w: not a map with integer keys", reason.Malformed)
+	raw, err := decodeMap(data)
+	if err != nil {
+		return err
 	}
 	var got uint64
 	if err := decMode.Unmarshal(raw[0], &got); err != nil {
@@ -147,25 +136,34 @@ func UnmarshalPayload(data []byte, format uint64, v any) error {
 	if err := decMode.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("decode payload: %w: %v", reason.InvalidField, err)
 	}
-	return noDefaults(raw, v)
+	return oneEncoding(data, raw, v)
 }
 
-// noDefaults refuses a payload that spells out the default of a field that may
-// be absent: what was decoded must encode to the same known fields again.
-// Without it one meaning would have two encodings.
-func noDefaults(got map[int64]cbor.RawMessage, v any) error {
+// oneEncoding refuses a payload whose known fields are not exactly what v
+// encodes to: one that spells out the default of a field that may be absent,
+// or has an array of small integers for a byte string. Without it one meaning
+// would have two encodings.
+func oneEncoding(data []byte, got map[int64]cbor.RawMessage, v any) error {
 	encoded, err := encMode.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode payload again: %w", err)
 	}
-	var want map[int64]cbor.RawMessage
-	if err := decMode.Unmarshal(encoded, &want); err != nil {
-		return fmt.Errorf("decode payload again: %w", err)
+	if bytes.Equal(encoded, data) {
+		return nil
 	}
-	for k := range got {
-		if _, ok := want[k]; !ok && k < FirstUncritical {
-			return fmt.Errorf("decode payload: %w: field %d holds its default and must be absent", reason.InvalidField, k)
+	want, err := decodeMap(encoded)
+	if err != nil {
+		return err
+	}
+	for k, field := range got {
+		again, known := want[k]
+		if k >= FirstUncritical || known && bytes.Equal(field, again) {
+			continue
 		}
+		if known {
+			return fmt.Errorf("decode payload: %w: field %d is of another type", reason.InvalidField, k)
+		}
+		return fmt.Errorf("decode payload: %w: field %d holds its default and must be absent", reason.InvalidField, k)
 	}
 	return nil
 }

@@ -115,6 +115,18 @@ func (r Reason) Error() string {
 	return fmt.Sprintf("reason %d", uint8(r))
 }
 
+// Named returns a sentinel error with words of its own, for callers that want to
+// tell it from others of its reason.
+func Named(words string, r Reason) error { return &named{words, r} }
+
+type named struct {
+	words  string
+	reason Reason
+}
+
+func (n *named) Error() string { return n.words }
+func (n *named) Unwrap() error { return n.reason }
+
 // Of returns the reason inside err: None for nil, Internal if err carries none.
 func Of(err error) Reason {
 	if err == nil {

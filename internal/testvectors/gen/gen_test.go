@@ -1,0 +1,26 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestFilesAreWhatTheGeneratorWrites holds the files against the generator,
+// byte for byte: nobody edits a vector by hand, and the generator is
+// deterministic.
+func TestFilesAreWhatTheGeneratorWrites(t *testing.T) {
+	const dir = "../../../testvectors"
+	want := files()
+	for name, content := range want {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s differs from what \"go run ./internal/testvectors/gen\" writes (%v)", name, err)
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	if err != nil || len(found) != len(want) {
+		t.Errorf("found %d files, the generator writes %d (%v)", len(found), len(want), err)
+	}
+}
