@@ -1,0 +1,199 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/signing"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// matches is what AuditRecords says in SQL.
+func matches(f audit.Filter, r audit.Record) bool {
+	action := f.Action == "" || f.Action == r.Action || strings.HasSuffix(f.Action, ".") && strings.HasPrefix(r.Action, f.Action)
+	return action && (f.Actor == "" || f.Actor == r.Actor) && (f.Object == "" || f.Object == r.Object) &&
+		(f.Since.IsZero() || !r.Time.Before(f.Since)) && (f.Until.IsZero() || r.Time.Before(f.Until)) &&
+		(f.After == 0 || r.Seq > f.After) && (f.Before == 0 || r.Seq < f.Before)
+}
+
+func TestFiltersSelectWhatTheySay(t *testing.T) {
+	db := openAt(t, newPath(t))
+	var clock time.Time
+	db.Now = func() time.Time { return clock }
+	const n = 120
+	actions := []string{"release.publish", "release.withdraw", "releases.x", "release", "device.add"}
+	err := db.ChangeUnaudited(t.Context(), func(tx *Tx) error {
+		for i := range n {
+			clock = time.UnixMilli(int64(i/2) * 1000)
+			e := audit.Entry{Actor: fmt.Sprint("user:", i%3), Action: actions[i%5], Object: fmt.Sprint("thing:", i%7)}
+			if err := tx.Record(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []audit.Record
+	for r, err := range db.AllAuditRecords(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		at := func(name string) time.Time {
+			if s := rapid.IntRange(0, 70).Draw(t, name); s > 0 {
+				return time.UnixMilli(int64(s) * 1000)
+			}
+			return time.Time{}
+		}
+		f := audit.Filter{
+			Actor:  rapid.SampledFrom([]string{"", "", "user:1", "user:9"}).Draw(t, "actor"),
+			Action: rapid.SampledFrom([]string{"", "", "release.", "release", "release.publish", "."}).Draw(t, "action"),
+			Object: rapid.SampledFrom([]string{"", "", "", "thing:3"}).Draw(t, "object"),
+			Since:  at("since"), Until: at("until"),
+			After:  rapid.Int64Range(0, n+1).Draw(t, "after"),
+			Before: rapid.Int64Range(0, n+2).Draw(t, "before"),
+			Oldest: rapid.Bool().Draw(t, "oldest"),
+			Limit:  rapid.IntRange(0, 20).Draw(t, "limit"),
+		}
+		var want []int64
+		for _, r := range all {
+			if matches(f, r) {
+				want = append(want, r.Seq)
+			}
+		}
+		if !f.Oldest && f.After == 0 {
+			slices.Reverse(want)
+		}
+		if f.Limit > 0 {
+			want = want[:min(f.Limit, len(want))]
+		}
+		page, err := db.AuditRecords(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for _, r := range page {
+			got = append(got, r.Seq)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%+v: got %v, want %v", f, got, want)
+		}
+	})
+}
+
+func TestALogOfManyPagesVerifies(t *testing.T) {
+	db := openAt(t, newPath(t))
+	const n = 2*auditChunk + 1
+	err := db.ChangeUnaudited(t.Context(), func(tx *Tx) error {
+		for range n {
+			if err := tx.Record(entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLog(t, db, n)
+	if page, err := db.AuditRecords(t.Context(), audit.Filter{}); err != nil || len(page) != audit.MaxPage || page[0].Seq != n {
+		t.Errorf("a page of %d records, %v", len(page), err)
+	}
+}
+
+func auditKey(t *testing.T) *signing.Key {
+	t.Helper()
+	key, err := signing.Generate(trust.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func TestCheckpointsAreMadeWhenDue(t *testing.T) {
+	db, key := openAt(t, newPath(t)), auditKey(t)
+	clock := time.UnixMilli(1_000_000)
+	db.Now = func() time.Time { return clock }
+	due := func(want bool, when string) {
+		t.Helper()
+		raw, err := db.Checkpoint(t.Context(), key, 10, time.Minute)
+		if err != nil || (raw != nil) != want {
+			t.Errorf("%s: %x, %v", when, raw, err)
+		}
+	}
+	add := func(n int) {
+		t.Helper()
+		for range n {
+			if err := db.Change(t.Context(), entry, touch("a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	due(false, "an empty log")
+	add(1)
+	due(true, "the first record")
+	add(9)
+	due(false, "nine records later")
+	add(1)
+	due(true, "ten records later")
+	clock = clock.Add(time.Hour)
+	due(false, "an hour without a record")
+	add(1)
+	due(true, "a record after an hour")
+	signed, err := db.Checkpoints(t.Context(), 0)
+	if err != nil || len(signed) != 3 {
+		t.Fatalf("%d checkpoints, %v", len(signed), err)
+	}
+	if later, err := db.Checkpoints(t.Context(), 1); err != nil || len(later) != 2 {
+		t.Errorf("%d checkpoints after the first, %v", len(later), err)
+	}
+	s, err := audit.Verify(db.AllAuditRecords(t.Context()), signed, key.Public())
+	if err != nil || s.Checkpoints != 3 || s.Confirmed != 12 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// What an intruder does who can write to the database file.
+func TestTamperingWithTheTableIsFound(t *testing.T) {
+	for statement, bad := range map[string]int64{
+		`UPDATE audit_records SET actor = 'user:mallory' WHERE seq = 4`:                        4,
+		`UPDATE audit_records SET time_ms = time_ms + 1 WHERE seq = 4`:                         4,
+		`UPDATE audit_records SET before_json = x'7b7d' WHERE seq = 4`:                         4,
+		`DELETE FROM audit_records WHERE seq = 4`:                                              4,
+		`DELETE FROM audit_records WHERE seq >= 4`:                                             4,
+		`DELETE FROM audit_records`:                                                            1,
+		`UPDATE audit_records SET seq = seq + 1000 WHERE seq > 4`:                              5,
+		`UPDATE audit_records SET hash = x'00' WHERE seq = 4`:                                  4,
+		`PRAGMA ignore_check_constraints = 1; UPDATE audit_records SET seq = -1 WHERE seq = 8`: 1,
+	} {
+		db, key := openAt(t, newPath(t)), auditKey(t)
+		for range 8 {
+			if err := db.Change(t.Context(), entry, touch("a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		exported, err := db.Checkpoint(t.Context(), key, 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.writer.db.Exec(`PRAGMA ignore_check_constraints = 1; ` + statement); err != nil {
+			t.Fatal(statement, err)
+		}
+		var named *audit.BadRecordError
+		_, err = audit.Verify(db.AllAuditRecords(t.Context()), [][]byte{exported}, key.Public())
+		if !errors.As(err, &named) || named.Seq != bad {
+			t.Errorf("%s: %v, want record %d", statement, err, bad)
+		}
+	}
+}

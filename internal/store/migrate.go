@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrateAttempts is how often two processes that open a new database at the
+// same moment may get in each other's way.
+const migrateAttempts = 10
+
+// migrate brings the schema up to date. Migrations only go forward.
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		_, err = provider.Up(ctx)
+		if err == nil {
+			break
+		}
+		// Each migration is one transaction; who lost the race finds the
+		// tables made, and next time the migration recorded.
+		sentinel := explain(err)
+		if attempt == migrateAttempts || errors.Is(sentinel, ErrFull) || errors.Is(sentinel, ErrReadOnly) ||
+			errors.Is(sentinel, ErrPermission) || errors.Is(sentinel, ErrDamaged) || ctx.Err() != nil {
+			return fmt.Errorf("update schema: %w", sentinel)
+		}
+		time.Sleep(time.Duration(attempt) * 10 * time.Millisecond)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("%w: its schema is version %d, this program knows %d: upgrade this program", ErrNewer, current, target)
+	}
+	return nil
+}

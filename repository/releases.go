@@ -1,0 +1,219 @@
+package repository
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// Versions returns the releases of a device type, newest first: by sequence,
+// the order in which devices see them. Withdrawn ones are among them.
+func (r *Repository) Versions(ctx context.Context, deviceType string) ([]Release, error) {
+	found, err := r.releases(ctx, `WHERE device_type = $1 ORDER BY key_epoch DESC, release_number DESC`, deviceType)
+	if err != nil {
+		return nil, fmt.Errorf("releases of device type %s: %w", deviceType, err)
+	}
+	return found, nil
+}
+
+// Release returns a release by its identity.
+func (r *Repository) Release(ctx context.Context, identity manifest.Digest) (Release, error) {
+	return r.release(ctx, "release", identity, `WHERE identity = $1`)
+}
+
+// ByManifestHash returns a release by the hash of its signed manifest.
+func (r *Repository) ByManifestHash(ctx context.Context, hash manifest.Digest) (Release, error) {
+	return r.release(ctx, "release with manifest", hash, `WHERE manifest_hash = $1`)
+}
+
+// ByImage returns the releases that install an image, newest first.
+func (r *Repository) ByImage(ctx context.Context, digest manifest.Digest) ([]Release, error) {
+	found, err := r.releases(ctx, `WHERE image_digest = $1 ORDER BY key_epoch DESC, release_number DESC`, digest[:])
+	if err != nil {
+		return nil, fmt.Errorf("releases of image %s: %w", digest, err)
+	}
+	return found, nil
+}
+
+// Document returns a release document by its digest, as the manifest names
+// it.
+func (r *Repository) Document(ctx context.Context, digest manifest.Digest) (raw []byte, err error) {
+	err = r.db.View(ctx, func(tx *store.Tx) error {
+		return tx.Get(`SELECT content FROM documents WHERE digest = $1`, []any{digest[:]}, &raw)
+	})
+	if err == nil && sha256.Sum256(raw) != digest {
+		err = ErrDamaged
+	}
+	if err != nil {
+		return nil, fmt.Errorf("release document %s: %w", digest, err)
+	}
+	return raw, nil
+}
+
+func (r *Repository) release(ctx context.Context, what string, digest manifest.Digest, where string) (Release, error) {
+	found, err := r.releases(ctx, where, digest[:])
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Release{}, fmt.Errorf("%s %s: %w", what, digest, err)
+	}
+	return found[0], nil
+}
+
+func (r *Repository) findRelease(tx *store.Tx, identity manifest.Digest) (Release, error) {
+	found, err := r.readReleases(tx, `WHERE identity = $1`, identity[:])
+	if err != nil {
+		return Release{}, err
+	}
+	if len(found) == 0 {
+		return Release{}, ErrNotFound
+	}
+	return found[0], nil
+}
+
+func (r *Repository) releases(ctx context.Context, where string, args ...any) (found []Release, err error) {
+	err = r.db.View(ctx, func(tx *store.Tx) error {
+		found, err = r.readReleases(tx, where, args...)
+		return err
+	})
+	return found, err
+}
+
+// readReleases reads releases and verifies their manifests again.
+func (r *Repository) readReleases(tx *store.Tx, where string, args ...any) ([]Release, error) {
+	rows, err := releaseRows(tx, where, args...)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]Release, 0, len(rows))
+	for _, row := range rows {
+		release, err := r.reopen(tx, row)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, release)
+	}
+	return found, nil
+}
+
+// A releaseRow is a row of the table releases, unverified.
+type releaseRow struct {
+	identity, image, manifest, hash []byte
+	deviceType, component, version  string
+	epoch, number                   uint32
+	downgrade                       bool
+	counter                         uint32
+	document                        []byte
+	keysetVersion                   uint32
+	published                       int64
+	publishedBy                     string
+	withdrawn                       sql.NullInt64
+	withdrawnBy, withdrawnReason    sql.NullString
+}
+
+func releaseRows(tx *store.Tx, where string, args ...any) (rows []releaseRow, err error) {
+	err = tx.Each(`SELECT identity, device_type, component, key_epoch, release_number, version, downgrade, security_counter, image_digest,
+			document_digest, manifest, manifest_hash, keyset_version, published_ms, published_by, withdrawn_ms, withdrawn_by, withdrawn_reason
+		FROM releases `+where, args, func(scan func(...any) error) error {
+		var w releaseRow
+		err := scan(&w.identity, &w.deviceType, &w.component, &w.epoch, &w.number, &w.version, &w.downgrade, &w.counter, &w.image,
+			&w.document, &w.manifest, &w.hash, &w.keysetVersion, &w.published, &w.publishedBy, &w.withdrawn, &w.withdrawnBy, &w.withdrawnReason)
+		rows = append(rows, w)
+		return err
+	})
+	return rows, err
+}
+
+// reopen makes a Release of a row. What does not verify is not returned: the
+// database is no authority over what a release says.
+func (r *Repository) reopen(tx *store.Tx, w releaseRow) (Release, error) {
+	verified, err := r.reverify(tx, w)
+	if err != nil {
+		return Release{}, fmt.Errorf("release %x: %w: %w", w.identity, ErrDamaged, err)
+	}
+	sums, err := imageSums(tx, verified.Manifest().ImageDigest)
+	if err != nil {
+		return Release{}, fmt.Errorf("release %x: image: %w", w.identity, err)
+	}
+	release := Release{
+		Manifest: verified, ManifestHash: verified.Hash(), Image: sums, KeysetVersion: w.keysetVersion,
+		Published: time.UnixMilli(w.published).UTC(), PublishedBy: w.publishedBy,
+	}
+	if w.withdrawn.Valid {
+		release.Withdrawal = &Withdrawal{time.UnixMilli(w.withdrawn.Int64).UTC(), w.withdrawnBy.String, w.withdrawnReason.String}
+	}
+	return release, nil
+}
+
+// reverify verifies the manifest of a row under the keyset it was accepted
+// under, and holds the row's other columns against it. A manifest that was
+// verified before is not verified twice.
+func (r *Repository) reverify(tx *store.Tx, w releaseRow) (trust.VerifiedManifest, error) {
+	type cacheKey struct {
+		manifest      manifest.Digest
+		keysetVersion uint32
+	}
+	key := cacheKey{sha256.Sum256(w.manifest), w.keysetVersion}
+	verified, ok := trust.VerifiedManifest{}, false
+	if cached, hit := r.verified.Load(key); hit {
+		verified, ok = cached.(trust.VerifiedManifest), true
+	}
+	if !ok {
+		ks, err := storedKeyset(tx, w.deviceType, w.keysetVersion)
+		if err != nil {
+			return verified, err
+		}
+		keys, err := keysOf(tx, ks.Keyset())
+		if err != nil {
+			return verified, err
+		}
+		if verified, err = ks.VerifyManifest(w.manifest, keys); err != nil {
+			return verified, err
+		}
+		r.verified.Store(key, verified)
+	}
+	return verified, w.agrees(verified)
+}
+
+// agrees says whether the columns of the row are those of its manifest.
+func (w releaseRow) agrees(v trust.VerifiedManifest) error {
+	m, identity, hash := v.Manifest(), v.Identity(), v.Hash()
+	switch {
+	case string(w.identity) != string(identity[:]):
+		return fmt.Errorf("the manifest is that of release %s", identity)
+	case string(w.hash) != string(hash[:]):
+		return fmt.Errorf("the manifest hashes to %s", hash)
+	case w.deviceType != m.DeviceType, w.component != m.Component:
+		return fmt.Errorf("the manifest is for device type %s, component %q", m.DeviceType, m.Component)
+	case manifest.NewSequence(w.epoch, w.number) != m.Sequence:
+		return fmt.Errorf("the manifest has sequence %s", m.Sequence)
+	case w.version != m.Version.String():
+		return fmt.Errorf("the manifest has version %s", m.Version)
+	case w.downgrade != m.Downgrade(), w.counter != m.SecurityCounter:
+		return fmt.Errorf("the manifest has security counter %d, downgrade %t", m.SecurityCounter, m.Downgrade())
+	case string(w.image) != string(m.ImageDigest[:]):
+		return fmt.Errorf("the manifest names image %s", m.ImageDigest)
+	case m.ReleaseDigest.IsZero() != (len(w.document) == 0),
+		!m.ReleaseDigest.IsZero() && string(w.document) != string(m.ReleaseDigest[:]):
+		return fmt.Errorf("the manifest names release document %s", m.ReleaseDigest)
+	}
+	return nil
+}
+
+func imageSums(tx *store.Tx, digest manifest.Digest) (Sums, error) {
+	s := Sums{SHA256: digest}
+	var sha1, md5 []byte
+	if err := tx.Get(`SELECT size, sha1, md5 FROM blobs WHERE digest = $1`, []any{digest[:]}, &s.Size, &sha1, &md5); err != nil {
+		return Sums{}, fmt.Errorf("image %s: %w", digest, err)
+	}
+	copy(s.SHA1[:], sha1)
+	copy(s.MD5[:], md5)
+	return s, nil
+}
