@@ -1,0 +1,138 @@
+package api
+
+import (
+	"errors"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/reason"
+	"github.com/secure-ota/secure-ota/repository"
+)
+
+// Conditions that only this interface knows.
+var (
+	ErrInvalid     = errors.New("invalid request")
+	ErrNotFound    = repository.ErrNotFound
+	ErrMediaType   = errors.New("wrong Content-Type")
+	ErrMethod      = errors.New("method not allowed")
+	ErrTLSRequired = errors.New("this needs TLS")
+	ErrTooMany     = errors.New("too many requests")
+	ErrNoAuditKey  = errors.New("no audit key is configured")
+	ErrAuditBroken = errors.New("the audit log is broken")
+	ErrOffset      = errors.New("the upload stands elsewhere")
+	ErrUnavailable = errors.New("the server cannot do this now")
+	ErrInternal    = errors.New("internal error")
+)
+
+// A Code is the wire form of an error: what a program looks at instead of the
+// words.
+type Code struct {
+	Name   string // docs/spec/management-api.md, section 4
+	Status int    // of HTTP
+	Err    error  // found with errors.Is on both sides
+}
+
+// codes is the one table between errors and their wire form. The first that
+// matches counts.
+var codes = []Code{
+	{"unauthorized", 401, auth.ErrUnauthorized},
+	{"forbidden", 403, auth.ErrForbidden},
+	{"tls_required", 403, ErrTLSRequired},
+	{"too_many", 429, ErrTooMany},
+	{"media_type", 415, ErrMediaType},
+	{"method_not_allowed", 405, ErrMethod},
+
+	{"no_keyset", 409, fleet.ErrNoKeyset},
+	{"unknown_type", 409, repository.ErrUnknownType},
+	{"no_master", 409, auth.ErrNoMaster},
+	{"no_audit_key", 409, ErrNoAuditKey},
+	{"audit_broken", 409, ErrAuditBroken},
+	{"offset", 409, ErrOffset},
+	{"busy", 409, repository.ErrUploadBusy},
+	{"not_uploaded", 409, repository.ErrNoImage},
+	{"exists", 409, fleet.ErrExists},
+	{"exists", 409, auth.ErrExists},
+
+	{"unsigned", 422, repository.ErrUnsigned},
+	{"wrong_type_key", 422, repository.ErrWrongTypeKey},
+	{"revoked_key", 422, repository.ErrRevokedKey},
+	{"missing_key", 422, repository.ErrMissingKey},
+	{"no_manifest", 422, repository.ErrNoManifest},
+	{"version", 422, repository.ErrVersion},
+	{"sequence", 422, repository.ErrSequence},
+	{"below_floor", 422, repository.ErrBelowFloor},
+	{"downgrade", 422, repository.ErrDowngrade},
+	{"document", 422, repository.ErrDocument},
+	{"image", 422, repository.ErrImage},
+	{"withdrawn", 422, repository.ErrWithdrawn},
+
+	{"full", 507, repository.ErrFull},
+	{"unavailable", 503, fleet.ErrStorage},
+	{"unavailable", 503, repository.ErrReadOnly},
+	{"unavailable", 503, repository.ErrBusy},
+	{"unavailable", 503, ErrUnavailable},
+
+	{"too_large", 413, reason.TooLarge},
+	{"malformed", 400, reason.Malformed},
+	{"invalid", 400, ErrInvalid},
+	{"invalid", 400, fleet.ErrInvalid},
+	{"invalid", 400, auth.ErrInvalid},
+	{"invalid", 400, audit.ErrInvalid},
+	{"not_found", 404, ErrNotFound},
+	{"not_found", 404, fleet.ErrNotFound},
+	{"not_found", 404, auth.ErrNotFound},
+}
+
+// refusedCode is of an error that carries a reason and nothing more special.
+var refusedCode = Code{Name: "refused", Status: 422}
+
+// internalCode is of everything that is not in the table: its words stay in
+// the log.
+var internalCode = Code{Name: "internal", Status: 500, Err: ErrInternal}
+
+// codeOf finds the wire form of an error.
+func codeOf(err error) Code {
+	for _, c := range codes {
+		if errors.Is(err, c.Err) {
+			return c
+		}
+	}
+	var r reason.Reason
+	if errors.As(err, &r) && r != reason.Internal {
+		return refusedCode
+	}
+	return internalCode
+}
+
+// A RemoteError is a server's refusal, on the client's side. errors.Is finds
+// what the server found: the sentinels of the same code, and the reason.
+type RemoteError struct {
+	Status    int
+	Code      string
+	Reason    reason.Reason
+	Words     string
+	RequestID string // stands in the server's log
+}
+
+// Error returns the server's words.
+func (e *RemoteError) Error() string {
+	if e.Code == internalCode.Name {
+		return e.Words + " (request " + e.RequestID + " in the server's log)"
+	}
+	return e.Words
+}
+
+// Unwrap returns the sentinels that the code stands for, and the reason.
+func (e *RemoteError) Unwrap() []error {
+	var errs []error
+	for _, c := range append(codes, internalCode) {
+		if c.Name == e.Code {
+			errs = append(errs, c.Err)
+		}
+	}
+	if e.Reason != 0 {
+		errs = append(errs, e.Reason)
+	}
+	return errs
+}

@@ -1,0 +1,203 @@
+package api
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/repository"
+	"github.com/secure-ota/secure-ota/trust"
+	"github.com/secure-ota/secure-ota/version"
+)
+
+// Management is everything an operator can do with a server. Errors are found
+// with errors.Is, whichever implementation they come from: the sentinels of
+// Code, and the reasons of package trust.
+type Management interface {
+	// Info says what the server is. Any role.
+	Info(ctx context.Context) (Info, error)
+
+	// Upload stores an image under its digest. It continues where an earlier,
+	// broken upload stopped, reads image from there on, and is done at once if
+	// the server has the image. progress, if not nil, is called with bytes
+	// stored and bytes in all. Publisher.
+	Upload(ctx context.Context, digest manifest.Digest, size int64, image io.ReadSeeker, progress func(done, total int64)) error
+	// CheckRelease says whether the release of a bundle could be published,
+	// before its image travels. Publisher.
+	CheckRelease(ctx context.Context, bundle trust.Bundle) error
+	// AddRelease publishes the release of a bundle, whose image is uploaded.
+	// Publisher.
+	AddRelease(ctx context.Context, bundle trust.Bundle) (Release, error)
+	// Releases lists releases of a device type, of all types if it is empty,
+	// the newest first. Viewer.
+	Releases(ctx context.Context, deviceType string) ([]Release, error)
+	// Release finds one by the identity of its manifest. Viewer.
+	Release(ctx context.Context, identity manifest.Digest) (Release, error)
+	// WithdrawRelease ends offering a release. Administrator.
+	WithdrawRelease(ctx context.Context, identity manifest.Digest, why string) error
+
+	// AddKeyset publishes the keysets of a bundle, oldest first, and returns
+	// the newest. Publisher; the first keyset of a device type, which is
+	// trusted because the caller says so: Administrator.
+	AddKeyset(ctx context.Context, bundle trust.Bundle) (Keyset, error)
+	// Keysets lists keysets of a device type, of all types if it is empty,
+	// the newest first. Viewer.
+	Keysets(ctx context.Context, deviceType string) ([]Keyset, error)
+
+	// AddDevice adds a device and returns its secrets, which are shown this
+	// once. Administrator.
+	AddDevice(ctx context.Context, d fleet.NewDevice) (fleet.Provisioning, error)
+	// AddEnrolmentCode makes a one-time code, which is shown this once.
+	// Administrator.
+	AddEnrolmentCode(ctx context.Context, c fleet.NewCode) (EnrolmentCode, error)
+	// Devices lists devices in the order of type and id. Viewer.
+	Devices(ctx context.Context, q DeviceQuery) ([]Device, error)
+	// Device finds one. Viewer.
+	Device(ctx context.Context, ref fleet.Ref) (Device, error)
+	// RevokeDevice shuts a device out for good. Administrator.
+	RevokeDevice(ctx context.Context, ref fleet.Ref, why string) error
+	// RetryDevice tells a device to try again what it rejected or reverted.
+	// Administrator.
+	RetryDevice(ctx context.Context, ref fleet.Ref) error
+
+	// AuditRecords lists records of the audit log. Viewer.
+	AuditRecords(ctx context.Context, f audit.Filter) ([]audit.Record, error)
+	// AuditCheckpoint signs the present head of the audit log: a COSE_Sign
+	// that proves later what the log held now, to be kept elsewhere. Viewer.
+	AuditCheckpoint(ctx context.Context) (Checkpoint, error)
+	// VerifyAudit recomputes the whole log and holds it against the stored
+	// checkpoints and those given. Viewer.
+	VerifyAudit(ctx context.Context, checkpoints [][]byte) (AuditState, error)
+
+	// AddToken makes an operator's token, which is shown this once.
+	// Administrator.
+	AddToken(ctx context.Context, t auth.NewOperator) (auth.Token, error)
+	// Tokens lists the operators' tokens, without their secrets.
+	// Administrator.
+	Tokens(ctx context.Context) ([]auth.Operator, error)
+	// RevokeToken ends a token. Administrator.
+	RevokeToken(ctx context.Context, name string) error
+}
+
+// Info says what a server is.
+type Info struct {
+	Vendor      string    `json:"vendor"`
+	PublicURL   string    `json:"public_url"`  // under which devices reach it; empty: not set
+	Fingerprint string    `json:"fingerprint"` // SHA-256 of the TLS certificate, in hex; empty: unknown here
+	DeviceTypes []string  `json:"device_types"`
+	Devices     int       `json:"devices"`
+	Role        auth.Role `json:"role"`      // of who asks
+	AuditKey    []byte    `json:"audit_key"` // COSE_Key that verifies checkpoints; empty: none here
+}
+
+// Release is a published release.
+type Release struct {
+	Identity        manifest.Digest        `json:"identity"`      // SHA-256 of the manifest's payload
+	ManifestHash    manifest.Digest        `json:"manifest_hash"` // SHA-256 of the signed manifest
+	Vendor          string                 `json:"vendor"`
+	DeviceType      string                 `json:"device_type"`
+	Version         version.Version        `json:"version"`
+	Sequence        manifest.Sequence      `json:"sequence"`
+	SecurityCounter uint32                 `json:"security_counter"`
+	KeysetVersion   uint32                 `json:"keyset_version"` // lowest that a device must hold
+	ImageDigest     manifest.Digest        `json:"image_digest"`
+	ImageSize       int64                  `json:"image_size"` // bytes
+	Downgrade       bool                   `json:"downgrade"`
+	Security        bool                   `json:"security"`
+	Document        *manifest.Document     `json:"document,omitempty"`
+	PublishedAt     time.Time              `json:"published_at"`
+	PublishedBy     string                 `json:"published_by"`
+	Withdrawal      *repository.Withdrawal `json:"withdrawal"` // null: it is on offer
+}
+
+// Keyset is a published keyset.
+type Keyset struct {
+	Vendor           string          `json:"vendor"`
+	DeviceType       string          `json:"device_type"`
+	Version          uint32          `json:"version"`
+	Hash             manifest.Digest `json:"hash"` // of the signed keyset
+	Roots            int             `json:"roots"`
+	RootThreshold    int             `json:"root_threshold"`
+	Releases         []ReleaseKey    `json:"release_keys"`
+	ReleaseThreshold int             `json:"release_threshold"`
+	SecurityFloor    uint32          `json:"security_floor"`
+}
+
+// ReleaseKey is a key that may sign releases.
+type ReleaseKey struct {
+	ID        trust.KeyID `json:"id"`
+	Algorithm string      `json:"algorithm"`
+	Epoch     uint32      `json:"epoch"`
+}
+
+// EnrolmentCode is a new one-time code.
+type EnrolmentCode struct {
+	Code    string    `json:"code"`
+	Expires time.Time `json:"expires"`
+}
+
+// Device is a device as operators see it.
+type Device struct {
+	fleet.Ref
+	Vendor           string            `json:"vendor"`
+	Level            fleet.Level       `json:"level"`
+	Generation       uint32            `json:"generation"`
+	Revoked          bool              `json:"revoked"`
+	HardwareRevision string            `json:"hardware_revision"`
+	Labels           map[string]string `json:"labels"`
+	State            string            `json:"state"` // one word for people; see fleet.Device.State
+	Version          string            `json:"version"`
+	Installed        fleet.Running     `json:"installed"`
+	Confirmed        fleet.Running     `json:"confirmed"`
+	KeysetVersion    uint32            `json:"keyset_version"`
+	Boot             string            `json:"boot"`
+	LastError        trust.Reason      `json:"last_error"`
+	LastErrorText    string            `json:"last_error_text"`
+	LastEvent        string            `json:"last_event"`
+	LastEventAt      time.Time         `json:"last_event_at,omitzero"`
+	LastDetail       string            `json:"last_detail"`
+	Rejected         []manifest.Digest `json:"rejected"`
+	RetryRejected    bool              `json:"retry_rejected"`
+	Offer            *Offer            `json:"offer"` // null: none is open
+	Why              string            `json:"why"`   // a newer release is not offered; empty: there is none
+	AddedAt          time.Time         `json:"added_at"`
+	LastSeen         time.Time         `json:"last_seen,omitzero"`
+}
+
+// Offer is a release that a device was told to install.
+type Offer struct {
+	Manifest  manifest.Digest `json:"manifest"`
+	Image     manifest.Digest `json:"image"`
+	Version   string          `json:"version"`
+	At        time.Time       `json:"at"`
+	StartedAt time.Time       `json:"started_at,omitzero"`
+}
+
+// Checkpoint is a signed statement of what the audit log's newest record was.
+type Checkpoint struct {
+	Seq    int64      `json:"seq"`
+	Hash   audit.Hash `json:"hash"`
+	Signed []byte     `json:"signed"` // COSE_Sign
+}
+
+// AuditState says what verifying the audit log has shown.
+type AuditState struct {
+	Records     int64      `json:"records"`
+	Head        audit.Hash `json:"head"`
+	Checkpoints int        `json:"checkpoints"` // that matched
+	Confirmed   int64      `json:"confirmed"`   // seq of the newest record that one of them confirms
+}
+
+// DeviceQuery bounds a list of devices.
+type DeviceQuery struct {
+	DeviceType string    // empty: all
+	After      fleet.Ref // the last one of the page before; zero: from the first
+	Limit      int       // 0: MaxPage
+}
+
+// MaxPage is the most entries of one answer.
+const MaxPage = 1000

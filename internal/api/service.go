@@ -1,0 +1,344 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/repository"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// Config says what a Service manages.
+type Config struct {
+	Repository  *repository.Repository
+	Fleet       *fleet.Fleet
+	Vendor      string
+	PublicURL   string
+	Fingerprint string       // of the TLS certificate; empty: unknown here
+	AuditSigner trust.Signer // nil: no checkpoints
+	Log         *slog.Logger // nil: discarded
+	Now         func() time.Time
+}
+
+// Wrong tokens of one address: a burst, and then one try in ten seconds.
+const (
+	guessRate, guessBurst = 0.1, 10
+)
+
+// A Service manages a repository and a fleet that are on this machine.
+type Service struct {
+	cfg       Config
+	operators auth.Operators
+	guesses   *protocol.Limit[netip.Addr]
+}
+
+// NewService returns the service. As makes a Management of it.
+func NewService(cfg Config) *Service {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Service{
+		cfg: cfg, operators: auth.Operators{DB: cfg.Repository.Store()},
+		guesses: protocol.NewLimit[netip.Addr](guessRate, guessBurst),
+	}
+}
+
+// Authenticate finds the owner of a token that came with a request. Only
+// failures count against an address, but then nobody is let in from it: whoever
+// guesses must not learn that the last guess was right.
+func (s *Service) Authenticate(ctx context.Context, token auth.Token, r *http.Request) (auth.Actor, error) {
+	addr, now := protocol.Address(r), s.cfg.Now()
+	if wait := s.guesses.Exhausted(addr, now); wait > 0 {
+		return auth.Actor{}, fmt.Errorf("%w: %w", ErrTooMany, &fleet.RateError{Wait: wait})
+	}
+	op, err := s.operators.Authenticate(ctx, token)
+	if errors.Is(err, auth.ErrUnauthorized) {
+		s.guesses.Allow(addr, now)
+		s.cfg.Fleet.Refused(addr, "operator")
+	}
+	if err != nil {
+		return auth.Actor{}, err
+	}
+	return auth.Actor{Name: "token:" + op.Name, Role: op.Role, Address: r.RemoteAddr}, nil
+}
+
+// Operators returns the tokens by which operators authenticate.
+func (s *Service) Operators() auth.Operators { return s.operators }
+
+// As returns the service as the actor may use it.
+func (s *Service) As(actor auth.Actor) Management { return local{s, actor} }
+
+// local is a Service in the hands of an actor.
+type local struct {
+	*Service
+	actor auth.Actor
+}
+
+var _ Management = local{}
+
+// allow refuses who may not, on record: somebody with a valid token tries
+// doors.
+func (l local) allow(ctx context.Context, needed auth.Role, action string) error {
+	err := l.actor.Require(needed)
+	if err == nil || l.actor.Role == auth.NoRole {
+		return err
+	}
+	entry := l.actor.Entry("refused.forbidden", action)
+	if recordErr := l.cfg.Repository.Store().Change(ctx, entry, nothing); recordErr != nil {
+		return errors.Join(err, recordErr)
+	}
+	return err
+}
+
+// refused puts the refusal of an authenticated request on record. What was
+// refused for want of disk is no refusal.
+func (l local) refused(ctx context.Context, action, object string, cause error) error {
+	if cause == nil || codeOf(cause).Status != 422 {
+		return cause
+	}
+	entry := l.actor.Entry("refused."+action, object)
+	entry.After = audit.JSON(map[string]any{"reason": trust.ReasonOf(cause), "error": cause.Error()})
+	if err := l.cfg.Repository.Store().Change(ctx, entry, nothing); err != nil {
+		return errors.Join(cause, err)
+	}
+	return cause
+}
+
+func (l local) as() repository.Actor {
+	return repository.Actor{Name: l.actor.Name, Address: l.actor.Address}
+}
+
+// changed makes what was published visible to devices before the operator
+// hears that it is done. It is committed whether this works or not: the fleet
+// tries again by itself.
+func (l local) changed(ctx context.Context) {
+	if err := l.cfg.Fleet.Refresh(ctx); err != nil {
+		l.cfg.Log.Error("api: fleet not refreshed, it tries again", "error", err)
+	}
+}
+
+func (l local) Info(ctx context.Context) (Info, error) {
+	if err := l.allow(ctx, auth.Viewer, "info"); err != nil {
+		return Info{}, err
+	}
+	types, err := l.cfg.Repository.Types(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{
+		Vendor: l.cfg.Vendor, PublicURL: l.cfg.PublicURL, Fingerprint: l.cfg.Fingerprint,
+		DeviceTypes: append([]string{}, types...), Devices: l.cfg.Fleet.Count(), Role: l.actor.Role,
+	}
+	if info.Vendor == "" && len(types) > 0 {
+		latest, err := l.cfg.Repository.LatestKeyset(ctx, types[0])
+		if err != nil {
+			return Info{}, err
+		}
+		info.Vendor = latest.Keyset().Vendor
+	}
+	if l.cfg.AuditSigner != nil {
+		info.AuditKey = l.cfg.AuditSigner.Public().COSEKey()
+	}
+	return info, nil
+}
+
+// UploadState says where an upload stands.
+func (l local) UploadState(ctx context.Context, digest manifest.Digest, size int64) (repository.UploadState, error) {
+	if err := l.allow(ctx, auth.Publisher, "upload"); err != nil {
+		return repository.UploadState{}, err
+	}
+	return l.cfg.Repository.BeginUpload(ctx, digest, size)
+}
+
+// UploadPart continues an upload, and verifies the image when it is complete.
+func (l local) UploadPart(ctx context.Context, digest manifest.Digest, size, offset int64, part io.Reader) (repository.UploadState, error) {
+	state, err := l.UploadState(ctx, digest, size)
+	if err != nil || state.Stored {
+		return state, err
+	}
+	state.Offset, err = l.cfg.Repository.ContinueUpload(ctx, digest, offset, part)
+	if err != nil || state.Offset < size {
+		return state, err
+	}
+	err = l.cfg.Repository.FinishUpload(ctx, digest)
+	state.Stored = err == nil
+	return state, l.refused(ctx, "upload", "image:"+digest.String(), err)
+}
+
+func (l local) Upload(ctx context.Context, digest manifest.Digest, size int64, image io.ReadSeeker, progress func(done, total int64)) error {
+	state, err := l.UploadState(ctx, digest, size)
+	if err != nil {
+		return err
+	}
+	if !state.Stored {
+		if _, err := image.Seek(state.Offset, io.SeekStart); err != nil {
+			return fmt.Errorf("upload %s: %w", digest, err)
+		}
+		_, err = l.UploadPart(ctx, digest, size, state.Offset, &counter{image, state.Offset, size, progress})
+	} else if progress != nil {
+		progress(size, size)
+	}
+	return err
+}
+
+// counter tells how much of a reader was read.
+type counter struct {
+	r           io.Reader
+	done, total int64
+	progress    func(done, total int64)
+}
+
+// Read implements io.Reader.
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.done += int64(n)
+	if n > 0 && c.progress != nil {
+		c.progress(c.done, c.total)
+	}
+	return n, err
+}
+
+func (l local) CheckRelease(ctx context.Context, bundle trust.Bundle) error {
+	if err := l.allow(ctx, auth.Publisher, "release.check"); err != nil {
+		return err
+	}
+	_, err := l.cfg.Repository.CheckRelease(ctx, bundle)
+	return err
+}
+
+func (l local) AddRelease(ctx context.Context, bundle trust.Bundle) (Release, error) {
+	if err := l.allow(ctx, auth.Publisher, "release.publish"); err != nil {
+		return Release{}, err
+	}
+	r, err := l.cfg.Repository.AddRelease(ctx, l.as(), bundle)
+	if err != nil {
+		return Release{}, l.refused(ctx, "publish", "", err)
+	}
+	l.changed(ctx)
+	return l.releaseOf(ctx, r)
+}
+
+func (l local) Releases(ctx context.Context, deviceType string) ([]Release, error) {
+	if err := l.allow(ctx, auth.Viewer, "release.list"); err != nil {
+		return nil, err
+	}
+	types, err := l.types(ctx, deviceType)
+	if err != nil {
+		return nil, err
+	}
+	list := []Release{}
+	for _, t := range types {
+		releases, err := l.cfg.Repository.Versions(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range releases {
+			release, err := l.releaseOf(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, release)
+		}
+	}
+	return list, nil
+}
+
+// types returns the device type asked for, or all of them.
+func (l local) types(ctx context.Context, deviceType string) ([]string, error) {
+	if deviceType != "" {
+		return []string{deviceType}, nil
+	}
+	return l.cfg.Repository.Types(ctx)
+}
+
+func (l local) Release(ctx context.Context, identity manifest.Digest) (Release, error) {
+	if err := l.allow(ctx, auth.Viewer, "release.show"); err != nil {
+		return Release{}, err
+	}
+	r, err := l.cfg.Repository.Release(ctx, identity)
+	if err != nil {
+		return Release{}, err
+	}
+	return l.releaseOf(ctx, r)
+}
+
+func (l local) WithdrawRelease(ctx context.Context, identity manifest.Digest, why string) error {
+	if err := l.allow(ctx, auth.Administrator, "release.withdraw"); err != nil {
+		return err
+	}
+	if err := l.cfg.Repository.Withdraw(ctx, l.as(), identity, why); err != nil {
+		return err
+	}
+	l.changed(ctx)
+	return nil
+}
+
+func (l local) AddKeyset(ctx context.Context, bundle trust.Bundle) (Keyset, error) {
+	if err := l.allow(ctx, auth.Publisher, "keyset.add"); err != nil {
+		return Keyset{}, err
+	}
+	if err := l.mayIntroduce(ctx, bundle); err != nil {
+		return Keyset{}, err
+	}
+	ks, err := l.cfg.Repository.AddKeyset(ctx, l.as(), bundle)
+	if err != nil {
+		return Keyset{}, l.refused(ctx, "keyset", "", err)
+	}
+	l.changed(ctx)
+	return keysetOf(ks), nil
+}
+
+// mayIntroduce asks for an administrator where a keyset is the first of its
+// device type.
+func (l local) mayIntroduce(ctx context.Context, bundle trust.Bundle) error {
+	types, err := l.cfg.Repository.Types(ctx)
+	if err != nil {
+		return err
+	}
+	for _, raw := range bundle.Keysets {
+		ks, _, err := trust.ParseKeyset(raw)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(types, ks.DeviceType) {
+			return l.allow(ctx, auth.Administrator, "type:"+ks.DeviceType)
+		}
+	}
+	return nil
+}
+
+func (l local) Keysets(ctx context.Context, deviceType string) ([]Keyset, error) {
+	if err := l.allow(ctx, auth.Viewer, "keyset.list"); err != nil {
+		return nil, err
+	}
+	types, err := l.types(ctx, deviceType)
+	if err != nil {
+		return nil, err
+	}
+	list := []Keyset{}
+	for _, t := range types {
+		keysets, err := l.cfg.Repository.Keysets(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		for _, ks := range slices.Backward(keysets) {
+			list = append(list, keysetOf(ks))
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,66 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+)
+
+func (l local) AddDevice(ctx context.Context, d fleet.NewDevice) (fleet.Provisioning, error) {
+	if err := l.allow(ctx, auth.Administrator, "device.add"); err != nil {
+		return fleet.Provisioning{}, err
+	}
+	return l.cfg.Fleet.Add(ctx, l.actor, d)
+}
+
+func (l local) AddEnrolmentCode(ctx context.Context, c fleet.NewCode) (EnrolmentCode, error) {
+	if err := l.allow(ctx, auth.Administrator, "enrolment.add"); err != nil {
+		return EnrolmentCode{}, err
+	}
+	code, expires, err := l.cfg.Fleet.AddCode(ctx, l.actor, c)
+	return EnrolmentCode{code, expires}, err
+}
+
+func (l local) Devices(ctx context.Context, q DeviceQuery) ([]Device, error) {
+	if err := l.allow(ctx, auth.Viewer, "device.list"); err != nil {
+		return nil, err
+	}
+	if q.Limit < 0 || q.Limit > MaxPage {
+		return nil, fmt.Errorf("list devices: %w: limit %d, at most %d", ErrInvalid, q.Limit, MaxPage)
+	}
+	if q.Limit == 0 {
+		q.Limit = MaxPage
+	}
+	list := []Device{}
+	for _, d := range l.cfg.Fleet.Devices(q.DeviceType, q.After, q.Limit) {
+		list = append(list, l.deviceOf(d))
+	}
+	return list, nil
+}
+
+func (l local) Device(ctx context.Context, ref fleet.Ref) (Device, error) {
+	if err := l.allow(ctx, auth.Viewer, "device.show"); err != nil {
+		return Device{}, err
+	}
+	d, err := l.cfg.Fleet.Device(ref)
+	if err != nil {
+		return Device{}, err
+	}
+	return l.deviceOf(d), nil
+}
+
+func (l local) RevokeDevice(ctx context.Context, ref fleet.Ref, why string) error {
+	if err := l.allow(ctx, auth.Administrator, "device.revoke"); err != nil {
+		return err
+	}
+	return l.cfg.Fleet.Revoke(ctx, l.actor, ref, why)
+}
+
+func (l local) RetryDevice(ctx context.Context, ref fleet.Ref) error {
+	if err := l.allow(ctx, auth.Administrator, "device.retry"); err != nil {
+		return err
+	}
+	return l.cfg.Fleet.Retry(ctx, l.actor, ref)
+}

@@ -1,0 +1,241 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// Check answers an authenticated update check. One that brings nothing new and
+// gets nothing new writes nothing. One that does (another image runs, a
+// release is offered) commits that before it answers; if that is impossible
+// the answer is that there is nothing to install.
+//
+// A check whose nonce is not new changes nothing: it may be a recording. What
+// it is answered is of use to the device alone, and only while it still waits
+// for that nonce.
+func (f *Fleet) Check(ctx context.Context, req trust.CheckRequest, address string) (trust.CheckResponse, error) {
+	ref := Ref{req.DeviceType, req.Device}
+	e, err := f.admit(ctx, ref, address)
+	if err != nil {
+		return trust.CheckResponse{}, fmt.Errorf("check of device %s: %w", ref, err)
+	}
+	now := f.cfg.Now()
+	e.saw(now)
+	d := e.device.Load()
+	decision := f.decide(d, req, now)
+	switch {
+	case e.isNew(req.Nonce, d):
+		if next := observed(d, req, decision); next != nil {
+			if err := f.commitCheck(ctx, e, req, decision, address); err != nil {
+				f.cfg.Log.Error("fleet: check not recorded, nothing offered", "device", ref, "error", err)
+				decision.Release = nil
+			}
+		}
+	case decision.Release != nil && decision.Release.Hash != d.Offer.Manifest:
+		decision.Release = nil // only what is on record is offered
+	}
+	return f.answer(req, decision, now), nil
+}
+
+func (f *Fleet) decide(d *Device, req trust.CheckRequest, now time.Time) Decision {
+	return f.snapshot.Load().Decide(Question{
+		Device: *d, Running: Running{req.Sequence, req.ImageDigest}, KeysetVersion: req.KeysetVersion, Boot: req.Boot,
+		HardwareRevision: req.HardwareRevision, Capabilities: req.Capabilities, Now: now,
+	}, f.cfg.Policy)
+}
+
+func (f *Fleet) answer(req trust.CheckRequest, d Decision, now time.Time) trust.CheckResponse {
+	a := trust.CheckResponse{
+		Device: req.Device, Nonce: req.Nonce, ServerTime: uint64(now.Unix()),
+		KeysetVersion: d.KeysetVersion, RetrySeconds: uint32(f.cfg.Retry / time.Second),
+	}
+	if d.Release != nil {
+		a.ManifestHash, a.ManifestSize, a.RetryRejected = d.Release.Hash, uint32(len(d.Release.Signed)), d.RetryRejected
+	}
+	return a
+}
+
+// admit finds a device whose message was authentic, and takes a request from
+// its rate.
+func (f *Fleet) admit(ctx context.Context, ref Ref, address string) (*entry, error) {
+	e, ok := f.find(ref)
+	if !ok {
+		return nil, ErrUnauthenticated
+	}
+	now := f.cfg.Now()
+	if e.device.Load().Revoked {
+		f.complain(ctx, e, ref, address, now)
+		return nil, ErrUnauthenticated
+	}
+	r := e.limiter.ReserveN(now, 1)
+	if wait := r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		return nil, &RateError{wait}
+	}
+	return e, nil
+}
+
+// complain records that a revoked device still knocks, with its right key: once
+// a minute, for it could go on for ever.
+func (f *Fleet) complain(ctx context.Context, e *entry, ref Ref, address string, now time.Time) {
+	if !e.complain.AllowN(now, 1) {
+		return
+	}
+	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) error {
+		by := auth.Actor{Name: actorOf(ref), Address: address}
+		return tx.Record(by.Entry("device.refused.revoked", "device:"+ref.String()))
+	})
+	if err != nil {
+		f.cfg.Log.Error("fleet: refusal of a revoked device not recorded", "device", ref, "error", err)
+	}
+}
+
+// isNew reports whether a check has a higher nonce than any message before.
+func (e *entry) isNew(nonce uint64, d *Device) bool {
+	if nonce <= d.highestNonce() {
+		return false
+	}
+	for {
+		old := e.nonce.Load()
+		if nonce <= old {
+			return false
+		}
+		if e.nonce.CompareAndSwap(old, nonce) {
+			return true
+		}
+	}
+}
+
+// observed returns the device as a check shows it, or nil if it shows what is
+// known and the offer stays what it is.
+func observed(d *Device, req trust.CheckRequest, decision Decision) *Device {
+	next := *d
+	next.Installed = Running{req.Sequence, req.ImageDigest}
+	next.KeysetVersion, next.Boot, next.LastError = req.KeysetVersion, req.Boot, req.LastError
+	next.HardwareRevision = req.HardwareRevision
+	stateChanged := next.Installed != d.Installed || next.KeysetVersion != d.KeysetVersion || next.Boot != d.Boot ||
+		next.LastError != d.LastError || next.HardwareRevision != d.HardwareRevision
+	switch release := decision.Release; {
+	case release != nil && release.Hash != d.Offer.Manifest:
+		next.Offer = Offer{Manifest: release.Hash, Image: release.Manifest.ImageDigest}
+	case release == nil && !d.Offer.IsZero() && req.Boot != trust.BootTrial && req.ImageDigest != d.Offer.Image:
+		next.Offer = Offer{} // withdrawn, or no longer for this device
+	}
+	if !stateChanged && next.Offer == d.Offer {
+		return nil
+	}
+	return &next
+}
+
+// commitCheck records what a check changes: the device's state, its offer, or
+// both, each with a record of its own.
+func (f *Fleet) commitCheck(ctx context.Context, e *entry, req trust.CheckRequest, decision Decision, address string) error {
+	ref := Ref{req.DeviceType, req.Device}
+	by := auth.Actor{Name: actorOf(ref), Address: address}
+	return f.change(ctx, e, "device.state", by, ref, func(tx *store.Tx, d *Device) error {
+		next := observed(d, req, decision)
+		if next == nil || d.Revoked {
+			return store.NoChange
+		}
+		before, after := stateOf(d), stateOf(next)
+		offerChanged := next.Offer != d.Offer
+		if offerChanged && !next.Offer.IsZero() {
+			next.Offer.At = tx.Now()
+		}
+		next.CheckNonce = max(d.CheckNonce, req.Nonce)
+		*d = *next
+		entry := tx.Audit()
+		entry.Before, entry.After = audit.JSON(before), audit.JSON(after)
+		if !offerChanged {
+			return nil
+		}
+		offer := by.Entry("device.offer", entry.Object)
+		offer.After = audit.JSON(offerOf(decision.Release))
+		if before == after { // the offer is all there is to record
+			*entry = offer
+			return nil
+		}
+		return tx.Record(offer)
+	})
+}
+
+// deviceState is what a check shows, in the audit log.
+type deviceState struct {
+	Running
+	KeysetVersion    uint32       `json:"keyset_version"`
+	Boot             string       `json:"boot"`
+	LastError        trust.Reason `json:"last_error"`
+	HardwareRevision string       `json:"hardware_revision"`
+}
+
+func stateOf(d *Device) deviceState {
+	return deviceState{d.Installed, d.KeysetVersion, BootWord(d.Boot), d.LastError, d.HardwareRevision}
+}
+
+// BootWord returns a boot state in a word.
+func BootWord(b trust.BootState) string {
+	return [...]string{"confirmed", "trial", "reverted"}[min(b, trust.BootReverted)]
+}
+
+type auditedOffer struct {
+	Manifest manifest.Digest   `json:"manifest"`
+	Image    manifest.Digest   `json:"image"`
+	Version  string            `json:"version"`
+	Sequence manifest.Sequence `json:"sequence"`
+}
+
+// offerOf describes an offer; null is the end of one.
+func offerOf(r *Release) *auditedOffer {
+	if r == nil {
+		return nil
+	}
+	return &auditedOffer{r.Hash, r.Manifest.ImageDigest, r.Manifest.Version.String(), r.Manifest.Sequence}
+}
+
+func actorOf(ref Ref) string { return "device:" + ref.String() }
+
+// StartDownload notes that an image is being fetched. device is a claim,
+// authenticated by nothing; it has an effect only if a device of that id holds
+// an open offer of this very image, once for each offer.
+func (f *Fleet) StartDownload(ctx context.Context, device string, image manifest.Digest, address string) error {
+	for _, deviceType := range f.snapshot.Load().byImage[image] {
+		ref := Ref{deviceType, device}
+		e, ok := f.find(ref)
+		if !ok || !e.device.Load().awaits(image) {
+			continue
+		}
+		by := auth.Actor{Name: actorOf(ref) + "?", Address: address} // "?": claimed, not proved
+		err := f.change(ctx, e, "device.download", by, ref, func(tx *store.Tx, d *Device) error {
+			if !d.awaits(image) {
+				return store.NoChange
+			}
+			d.Offer.StartedAt = tx.Now()
+			tx.Audit().After = audit.JSON(map[string]manifest.Digest{"image": image})
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("record download by device %s: %w: %v", ref, ErrStorage, err)
+		}
+	}
+	return nil
+}
+
+func (d *Device) awaits(image manifest.Digest) bool {
+	return !d.Revoked && !d.Offer.IsZero() && d.Offer.Image == image && d.Offer.StartedAt.IsZero()
+}
+
+// reject remembers an image that the device refused for good, or reverted.
+func (d *Device) reject(image manifest.Digest) {
+	s := d.state(d.entry())
+	s.Rejected = slices.Clone(s.Rejected) // the old slice belongs to the device in memory
+	s.Reject(image)
+	d.Rejected = s.Rejected
+}

@@ -1,0 +1,131 @@
+package fleet
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/rollback"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// A Ref finds a device: ids are unique within a device type.
+type Ref struct {
+	DeviceType string `json:"device_type"`
+	ID         string `json:"device"`
+}
+
+// String returns "type/id".
+func (r Ref) String() string { return r.DeviceType + "/" + r.ID }
+
+// A Level says how a device authenticates. It is fixed when the device is
+// added and never negotiated.
+type Level uint8
+
+// The levels.
+const (
+	Keyed     Level = 1 // with a device key: COSE_Mac0 only, JSON is refused
+	TokenOnly Level = 2 // with a bearer token: JSON over TLS
+)
+
+var levels = map[Level]string{Keyed: "keyed", TokenOnly: "token"}
+
+// String returns the level in a word.
+func (l Level) String() string { return levels[l] }
+
+// MarshalText returns the level in a word.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (l *Level) UnmarshalText(text []byte) error {
+	for level, name := range levels {
+		if name == string(text) {
+			*l = level
+			return nil
+		}
+	}
+	return fmt.Errorf("level %q: want keyed or token", text)
+}
+
+// A Device is one row of the fleet, as it is committed.
+type Device struct {
+	Ref
+	Vendor           string
+	Level            Level
+	Generation       uint32 // of its keys, from 1
+	Revoked          bool
+	HardwareRevision string
+	Labels           map[string]string // for people and for groups
+	Token            auth.TokenHash    // of a TokenOnly device
+
+	Installed     Running // as it last said itself
+	KeysetVersion uint32
+	Boot          trust.BootState
+	LastError     trust.Reason
+	Confirmed     Running           // the last release that proved itself: a report matched a release
+	Floor         rollback.Floor    // of Confirmed
+	Rejected      []manifest.Digest // images it refused for good, or reverted
+	RetryRejected bool              // an operator told it to try those again
+
+	LastEvent   trust.Event
+	LastEventAt time.Time
+	LastDetail  string
+
+	// ReportNonce is the highest nonce of a committed report; CheckNonce is at
+	// least that of the last check that changed anything.
+	ReportNonce uint64
+	CheckNonce  uint64
+
+	Offer    Offer
+	AddedAt  time.Time
+	LastSeen time.Time // written behind: may lag by flushInterval after a crash
+
+	revision int64 // of the row: the higher, the newer
+}
+
+// Running is an image that runs on a device, by the evidence of the device.
+type Running struct {
+	Sequence manifest.Sequence `json:"sequence"`
+	Digest   manifest.Digest   `json:"digest"`
+}
+
+// An Offer is a release that a device was told to install and that has not
+// come to an end yet. The zero value is no offer.
+type Offer struct {
+	Manifest  manifest.Digest // hash of the signed manifest
+	Image     manifest.Digest
+	At        time.Time
+	StartedAt time.Time // of the download; zero: not yet
+}
+
+// IsZero reports whether there is no open offer.
+func (o Offer) IsZero() bool { return o.Manifest.IsZero() }
+
+// highestNonce returns the nonce at or below which a message is old.
+func (d *Device) highestNonce() uint64 { return max(d.ReportNonce, d.CheckNonce) }
+
+// State returns what the device is doing, in a word or two for people.
+func (d *Device) State() string {
+	switch {
+	case d.Revoked:
+		return "revoked"
+	case d.LastSeen.IsZero():
+		return "never seen"
+	case d.Boot == trust.BootTrial:
+		return "on trial"
+	case !d.Offer.IsZero() && d.LastEvent == trust.EventInstalled:
+		return "installed"
+	case !d.Offer.IsZero() && !d.Offer.StartedAt.IsZero():
+		return "downloading"
+	case !d.Offer.IsZero():
+		return "offered"
+	case d.Boot == trust.BootReverted || d.LastEvent == trust.EventReverted:
+		return "reverted"
+	case d.LastEvent == trust.EventRefused:
+		return "refused"
+	case d.LastEvent == trust.EventFailed:
+		return "failed"
+	}
+	return "idle"
+}

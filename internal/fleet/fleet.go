@@ -1,0 +1,352 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/repository"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// Intervals of the work in the background.
+const (
+	refreshInterval = 500 * time.Millisecond // how soon another process's change is seen
+	flushInterval   = 5 * time.Second        // how long a last-seen time waits to be written
+	refusalInterval = time.Minute            // a record for each address and minute
+)
+
+// Limits of one device (docs/spec/device-protocol.md, section 8).
+const (
+	deviceRate  = 1 // requests a second
+	deviceBurst = 30
+)
+
+// DefaultRetry is when a device asks again unless Config says otherwise.
+const DefaultRetry = time.Hour
+
+// A Config says what a Fleet works on.
+type Config struct {
+	Repository *repository.Repository // the devices stand in its database
+	Masters    *auth.Masters
+	Policy     Policy        // nil: Newest
+	Retry      time.Duration // when a device asks again, whole seconds; 0: DefaultRetry
+	Log        *slog.Logger  // nil: discarded
+	Now        func() time.Time
+}
+
+// A Fleet is the devices of a server. It is safe for concurrent use.
+type Fleet struct {
+	cfg      Config
+	db       *store.DB
+	snapshot atomic.Pointer[Snapshot]
+	refusals refusals
+	stranger trust.DeviceKey // the key of every device that there is not
+
+	mu      sync.RWMutex
+	devices map[Ref]*entry
+
+	refreshing sync.Mutex
+	revision   int64 // of the newest device row that was read
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// An entry is a device in memory.
+type entry struct {
+	changing sync.Mutex             // held over a change, its commit included
+	device   atomic.Pointer[Device] // as committed; never changed, only replaced
+	keys     atomic.Pointer[derived]
+	limiter  *rate.Limiter
+	complain *rate.Limiter // of audit records about an authenticated refusal
+
+	seenMS    atomic.Int64
+	unwritten atomic.Bool   // seenMS is newer than the row
+	nonce     atomic.Uint64 // highest of a check in this process
+}
+
+// derived are the keys of one generation of a device.
+type derived struct {
+	generation uint32
+	keys       trust.DeviceKeys
+}
+
+// Open reads the fleet and starts the work in the background, which Close
+// stops.
+func Open(ctx context.Context, cfg Config) (*Fleet, error) {
+	if cfg.Policy == nil {
+		cfg.Policy = Newest
+	}
+	if cfg.Retry == 0 {
+		cfg.Retry = DefaultRetry
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	f := &Fleet{cfg: cfg, db: cfg.Repository.Store(), devices: map[Ref]*entry{}, revision: -1, stranger: trust.DeviceKey(trust.NewFleetMaster())}
+	f.snapshot.Store(&Snapshot{})
+	if err := f.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("open fleet: %w", err)
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	f.stop = stop
+	f.done.Go(func() { f.every(background, refreshInterval, f.Refresh) })
+	f.done.Go(func() { f.every(background, flushInterval, f.flushSeen) })
+	f.done.Go(func() { f.every(background, refusalInterval, f.flushRefusals) })
+	return f, nil
+}
+
+// Close stops the work in the background and writes what waits to be written.
+func (f *Fleet) Close(ctx context.Context) error {
+	f.stop()
+	f.done.Wait()
+	return errors.Join(f.flushSeen(ctx), f.flushRefusals(ctx))
+}
+
+func (f *Fleet) every(ctx context.Context, interval time.Duration, work func(context.Context) error) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := work(ctx); err != nil && ctx.Err() == nil {
+				f.cfg.Log.Error("fleet: work in the background failed, and is tried again", "error", err)
+			}
+		}
+	}
+}
+
+// Refresh makes what any process has committed visible here: at once, where it
+// is called after a change, and otherwise within a second.
+func (f *Fleet) Refresh(ctx context.Context) error {
+	f.refreshing.Lock()
+	defer f.refreshing.Unlock()
+	if err := f.refreshDevices(ctx); err != nil {
+		return err
+	}
+	return f.refreshSnapshot(ctx)
+}
+
+func (f *Fleet) refreshDevices(ctx context.Context) error {
+	now, err := f.db.Revision(ctx, topicDevices)
+	if err != nil || now == f.revision {
+		return err
+	}
+	err = f.db.View(ctx, func(tx *store.Tx) error {
+		return loadSince(tx, f.revision, func(d *Device) {
+			f.adopt(d)
+			now = max(now, d.revision)
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read devices: %w", err)
+	}
+	f.revision = now
+	return nil
+}
+
+// adopt makes a committed row the device in memory, unless that is newer.
+func (f *Fleet) adopt(d *Device) {
+	f.mu.Lock()
+	e, ok := f.devices[d.Ref]
+	if !ok {
+		e = &entry{
+			limiter:  rate.NewLimiter(deviceRate, deviceBurst),
+			complain: rate.NewLimiter(rate.Every(refusalInterval), 1),
+		}
+		e.seenMS.Store(millis(d.LastSeen))
+		f.devices[d.Ref] = e
+	}
+	f.mu.Unlock()
+	for {
+		old := e.device.Load()
+		if old != nil && old.revision >= d.revision {
+			return
+		}
+		if !e.device.CompareAndSwap(old, d) {
+			continue
+		}
+		if old != nil && old.Generation != d.Generation { // enrolled again: its counter starts again
+			e.nonce.Store(0)
+		}
+		return
+	}
+}
+
+func (f *Fleet) find(ref Ref) (*entry, bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	e, ok := f.devices[ref]
+	return e, ok
+}
+
+// change changes a device in one transaction with its audit record, and then
+// in memory. modify works on the row as it stands there: another process may
+// have changed it.
+func (f *Fleet) change(ctx context.Context, e *entry, action string, by auth.Actor, ref Ref, modify func(*store.Tx, *Device) error) error {
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	var changed *Device
+	err := f.db.Change(ctx, by.Entry(action, "device:"+ref.String()), func(tx *store.Tx) error {
+		d, err := load(tx, ref)
+		if err != nil {
+			return err
+		}
+		if err := modify(tx, d); err != nil {
+			return err
+		}
+		changed = d
+		return save(tx, d)
+	})
+	if err != nil {
+		return err
+	}
+	if changed != nil {
+		f.adopt(changed)
+	}
+	return nil
+}
+
+// Count returns how many devices there are.
+func (f *Fleet) Count() int {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return len(f.devices)
+}
+
+// Device returns a device with its last-seen time of now.
+func (f *Fleet) Device(ref Ref) (Device, error) {
+	e, ok := f.find(ref)
+	if !ok {
+		return Device{}, fmt.Errorf("device %s: %w", ref, ErrNotFound)
+	}
+	return e.view(), nil
+}
+
+// Devices returns up to limit devices of a type, of all types if it is empty,
+// that come after a device in the order of type and id.
+func (f *Fleet) Devices(deviceType string, after Ref, limit int) []Device {
+	f.mu.RLock()
+	var refs []Ref
+	for ref := range f.devices {
+		if (deviceType == "" || ref.DeviceType == deviceType) && compareRefs(ref, after) > 0 {
+			refs = append(refs, ref)
+		}
+	}
+	f.mu.RUnlock()
+	slices.SortFunc(refs, compareRefs)
+	refs = refs[:min(len(refs), limit)]
+	list := make([]Device, 0, len(refs))
+	for _, ref := range refs {
+		e, _ := f.find(ref) // devices are never removed
+		list = append(list, e.view())
+	}
+	return list
+}
+
+func compareRefs(a, b Ref) int {
+	if c := strings.Compare(a.DeviceType, b.DeviceType); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+func (e *entry) view() Device {
+	d := *e.device.Load()
+	if seen := timeOf(e.seenMS.Load()); seen.After(d.LastSeen) {
+		d.LastSeen = seen
+	}
+	return d
+}
+
+// saw notes that a device was here. The time never goes back.
+func (e *entry) saw(now time.Time) {
+	ms := now.UnixMilli()
+	for {
+		old := e.seenMS.Load()
+		if ms <= old {
+			return
+		}
+		if e.seenMS.CompareAndSwap(old, ms) {
+			e.unwritten.Store(true)
+			return
+		}
+	}
+}
+
+// seenPage is how many last-seen times are written in one transaction.
+const seenPage = 500
+
+func (f *Fleet) flushSeen(ctx context.Context) error {
+	f.mu.RLock()
+	var page []Ref
+	for ref, e := range f.devices {
+		if e.unwritten.Swap(false) {
+			page = append(page, ref)
+		}
+	}
+	f.mu.RUnlock()
+	var errs []error
+	for refs := range slices.Chunk(page, seenPage) {
+		errs = append(errs, f.writeSeen(ctx, refs))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("write last-seen times: %w", err)
+	}
+	return nil
+}
+
+func (f *Fleet) writeSeen(ctx context.Context, refs []Ref) error {
+	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) error {
+		for _, ref := range refs {
+			e, _ := f.find(ref)
+			_, err := tx.Exec(`UPDATE devices SET seen_ms = $1 WHERE device_type = $2 AND id = $3 AND seen_ms < $1`,
+				e.seenMS.Load(), ref.DeviceType, ref.ID)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil { // next time
+		for _, ref := range refs {
+			e, _ := f.find(ref)
+			e.unwritten.Store(true)
+		}
+	}
+	return err
+}
+
+// Refused counts a refusal to somebody who did not authenticate, in a word or
+// two.
+func (f *Fleet) Refused(addr netip.Addr, what string) { f.refusals.count(addr, what) }
+
+func (f *Fleet) flushRefusals(ctx context.Context) error {
+	entries := f.refusals.take()
+	if len(entries) == 0 {
+		return nil
+	}
+	// A counter is evidence, not an effect: there is no change to go with it.
+	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) error { return record(tx, entries) })
+	if err != nil {
+		return fmt.Errorf("write counted refusals: %w", err)
+	}
+	return nil
+}

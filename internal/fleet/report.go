@@ -1,0 +1,130 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/rollback"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// Report takes an authenticated report, once. After nil it is durable, or it
+// is the repetition of one that was: the device may not have heard the answer.
+// An error that wraps ErrStorage means that nothing was taken.
+func (f *Fleet) Report(ctx context.Context, r trust.Report, address string) error {
+	ref := Ref{r.DeviceType, r.Device}
+	e, err := f.admit(ctx, ref, address)
+	if err != nil {
+		return fmt.Errorf("report of device %s: %w", ref, err)
+	}
+	e.saw(f.cfg.Now())
+	if r.Nonce <= e.device.Load().ReportNonce {
+		return nil
+	}
+	snapshot := f.snapshot.Load()
+	by := auth.Actor{Name: actorOf(ref), Address: address}
+	err = f.change(ctx, e, "device.report."+r.Event.String(), by, ref, func(tx *store.Tx, d *Device) error {
+		if r.Nonce <= d.ReportNonce || d.Revoked {
+			return store.NoChange
+		}
+		d.LastEventAt = tx.Now()
+		counts := d.take(r, snapshot)
+		tx.Audit().After = audit.JSON(reportOf(r, counts))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("report of device %s: %w: %v", ref, ErrStorage, err)
+	}
+	return nil
+}
+
+// take changes d by a report. It returns whether a confirmation counts: only
+// the very bytes of a release are evidence that the release runs.
+func (d *Device) take(r trust.Report, s *Snapshot) (counts bool) {
+	run := Running{r.Sequence, r.ImageDigest}
+	d.ReportNonce = r.Nonce
+	d.LastEvent, d.LastDetail = r.Event, r.Detail
+	late := r.Nonce < d.CheckNonce // a check that was made later got here first
+	if !late {
+		d.Installed, d.LastError = run, r.Reason
+	}
+	switch r.Event {
+	case trust.EventDownloading, trust.EventInstalled, trust.EventFailed, trust.EventKeyset:
+	case trust.EventTrial:
+		if !late {
+			d.Boot = trust.BootTrial
+		}
+	case trust.EventConfirmed:
+		release := s.find(d.DeviceType, run)
+		if release == nil {
+			return false
+		}
+		d.confirm(release, run)
+		if !late {
+			d.Boot = trust.BootConfirmed
+		}
+		return true
+	case trust.EventReverted:
+		if !late {
+			d.Boot = trust.BootReverted
+		}
+		d.close(r.Target, s, true)
+	case trust.EventRefused:
+		d.close(r.Target, s, lasting(r.Reason))
+	}
+	return false
+}
+
+// confirm notes that a release proved itself on the device.
+func (d *Device) confirm(release *Release, run Running) {
+	s := d.state(d.entry())
+	s.Rejected = append([]manifest.Digest(nil), s.Rejected...)
+	s.RecordVersionUpdate(rollback.EntryOf(release.Manifest, release.Hash), d.LastEventAt)
+	d.Confirmed, d.Floor, d.Rejected = run, s.Floor, s.Rejected
+	d.RetryRejected = false
+	if d.Offer.Image == run.Digest {
+		d.Offer = Offer{}
+	}
+}
+
+// close ends the offer that a refusal or a revert is about, and remembers its
+// image if it is not to be offered again.
+func (d *Device) close(target manifest.Digest, s *Snapshot, remember bool) {
+	image := d.Offer.Image
+	if !target.IsZero() && target != d.Offer.Manifest {
+		image = s.imageOf(target)
+	} else {
+		d.Offer = Offer{}
+	}
+	if remember && !image.IsZero() {
+		d.reject(image)
+		d.RetryRejected = false
+	}
+}
+
+// entry returns the confirmed release as far as the row knows it.
+func (d *Device) entry() rollback.Entry {
+	return rollback.Entry{Sequence: d.Confirmed.Sequence, ImageDigest: d.Confirmed.Digest}
+}
+
+// auditedReport is a report in the audit log.
+type auditedReport struct {
+	Running
+	Nonce  uint64          `json:"nonce,string"`
+	Target manifest.Digest `json:"target,omitzero"`
+	Reason trust.Reason    `json:"reason"`
+	Detail string          `json:"detail,omitempty"`
+	Counts *bool           `json:"counts,omitempty"` // of a confirmation: it matches a release
+}
+
+func reportOf(r trust.Report, counts bool) auditedReport {
+	a := auditedReport{Running{r.Sequence, r.ImageDigest}, r.Nonce, r.Target, r.Reason, r.Detail, nil}
+	if r.Event == trust.EventConfirmed {
+		a.Counts = &counts
+	}
+	return a
+}

@@ -1,0 +1,133 @@
+package fleet
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// topicDevices is what every change of a device touches, so that other
+// processes read the rows that changed and no others.
+const topicDevices = "devices"
+
+const deviceColumns = `device_type, id, vendor, level, generation, revoked, hardware_revision, labels, token_hash,
+	running_sequence, running_digest, keyset_version, boot, last_error, confirmed_sequence, confirmed_digest,
+	floor_epoch, floor_counter, rejected, retry_rejected, last_event, last_event_ms, last_detail,
+	report_nonce, check_nonce, offer_manifest, offer_image, offer_ms, offer_started_ms, added_ms, seen_ms, revision`
+
+// save writes a device's row, new or not, and sets its revision.
+func save(tx *store.Tx, d *Device) error {
+	if err := tx.Touch(topicDevices); err != nil {
+		return err
+	}
+	revision, err := tx.Revision(topicDevices)
+	if err != nil {
+		return err
+	}
+	d.revision = revision
+	labels, err := json.Marshal(d.Labels, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("encode labels: %w", err)
+	}
+	rejected := []byte{}
+	for _, digest := range d.Rejected {
+		rejected = append(rejected, digest[:]...)
+	}
+	_, err = tx.Exec(`INSERT INTO devices (`+deviceColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+			$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)
+		ON CONFLICT (device_type, id) DO UPDATE SET
+			vendor = excluded.vendor, level = excluded.level, generation = excluded.generation, revoked = excluded.revoked,
+			hardware_revision = excluded.hardware_revision, labels = excluded.labels, token_hash = excluded.token_hash,
+			running_sequence = excluded.running_sequence, running_digest = excluded.running_digest,
+			keyset_version = excluded.keyset_version, boot = excluded.boot, last_error = excluded.last_error,
+			confirmed_sequence = excluded.confirmed_sequence, confirmed_digest = excluded.confirmed_digest,
+			floor_epoch = excluded.floor_epoch, floor_counter = excluded.floor_counter, rejected = excluded.rejected,
+			retry_rejected = excluded.retry_rejected, last_event = excluded.last_event, last_event_ms = excluded.last_event_ms,
+			last_detail = excluded.last_detail, report_nonce = excluded.report_nonce, check_nonce = excluded.check_nonce,
+			offer_manifest = excluded.offer_manifest, offer_image = excluded.offer_image, offer_ms = excluded.offer_ms,
+			offer_started_ms = excluded.offer_started_ms, revision = excluded.revision`,
+		d.DeviceType, d.ID, d.Vendor, int64(d.Level), int64(d.Generation), flag(d.Revoked), d.HardwareRevision, labels, d.Token[:],
+		int64(d.Installed.Sequence), d.Installed.Digest[:], int64(d.KeysetVersion), int64(d.Boot), int64(d.LastError),
+		int64(d.Confirmed.Sequence), d.Confirmed.Digest[:], int64(d.Floor.Epoch), int64(d.Floor.Counter), rejected,
+		flag(d.RetryRejected), int64(d.LastEvent), millis(d.LastEventAt), d.LastDetail,
+		int64(d.ReportNonce), int64(d.CheckNonce), d.Offer.Manifest[:], d.Offer.Image[:], millis(d.Offer.At), millis(d.Offer.StartedAt),
+		millis(d.AddedAt), millis(d.LastSeen), revision)
+	return err
+}
+
+// load reads one device, or returns store.ErrNotFound.
+func load(tx *store.Tx, ref Ref) (*Device, error) {
+	return scanDevice(func(dest ...any) error {
+		return tx.Get(`SELECT `+deviceColumns+` FROM devices WHERE device_type = $1 AND id = $2`, []any{ref.DeviceType, ref.ID}, dest...)
+	})
+}
+
+// loadSince calls f for every device that changed after a revision.
+func loadSince(tx *store.Tx, revision int64, f func(*Device)) error {
+	return tx.Each(`SELECT `+deviceColumns+` FROM devices WHERE revision > $1`, []any{revision}, func(scan func(...any) error) error {
+		d, err := scanDevice(scan)
+		if err == nil {
+			f(d)
+		}
+		return err
+	})
+}
+
+func scanDevice(scan func(...any) error) (*Device, error) {
+	d := &Device{}
+	var labels, token, runningDigest, confirmedDigest, rejected, offerManifest, offerImage []byte
+	var level, generation, revoked, running, keyset, boot, lastError, confirmed, epoch, counter, retry, event, eventMS int64
+	var reportNonce, checkNonce, offerMS, startedMS, addedMS, seenMS int64
+	err := scan(&d.DeviceType, &d.ID, &d.Vendor, &level, &generation, &revoked, &d.HardwareRevision, &labels, &token,
+		&running, &runningDigest, &keyset, &boot, &lastError, &confirmed, &confirmedDigest,
+		&epoch, &counter, &rejected, &retry, &event, &eventMS, &d.LastDetail,
+		&reportNonce, &checkNonce, &offerManifest, &offerImage, &offerMS, &startedMS, &addedMS, &seenMS, &d.revision)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(labels, &d.Labels); err != nil {
+		return nil, fmt.Errorf("device %s: labels: %w", d.Ref, err)
+	}
+	d.Level, d.Generation, d.Revoked, d.Token = Level(level), uint32(generation), revoked != 0, auth.TokenHash(token)
+	d.Installed = Running{manifest.Sequence(running), manifest.Digest(runningDigest)}
+	d.Confirmed = Running{manifest.Sequence(confirmed), manifest.Digest(confirmedDigest)}
+	d.KeysetVersion, d.Boot, d.LastError = uint32(keyset), trust.BootState(boot), trust.Reason(lastError)
+	d.Floor.Epoch, d.Floor.Counter, d.RetryRejected = uint32(epoch), uint32(counter), retry != 0
+	for ; len(rejected) > 0; rejected = rejected[len(manifest.Digest{}):] {
+		d.Rejected = append(d.Rejected, manifest.Digest(rejected))
+	}
+	d.LastEvent, d.LastEventAt = trust.Event(event), timeOf(eventMS)
+	d.ReportNonce, d.CheckNonce = uint64(reportNonce), uint64(checkNonce)
+	d.Offer = Offer{manifest.Digest(offerManifest), manifest.Digest(offerImage), timeOf(offerMS), timeOf(startedMS)}
+	d.AddedAt, d.LastSeen = timeOf(addedMS), timeOf(seenMS)
+	return d, nil
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// millis stores the zero time as 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func timeOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

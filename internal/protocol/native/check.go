@@ -1,0 +1,111 @@
+package native
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// The two forms of check and report.
+const (
+	typeCOSE = "application/cose"
+	typeJSON = "application/json"
+)
+
+// form reads the body of a check or report and says which form it has. JSON
+// needs TLS: its token would be anybody's on the way.
+func form(r *http.Request) (mediaType string, raw []byte, err error) {
+	mediaType = protocol.MediaType(r)
+	switch {
+	case mediaType != typeCOSE && mediaType != typeJSON:
+		return "", nil, errMediaType
+	case mediaType == typeJSON && r.TLS == nil:
+		return "", nil, errInsecure
+	}
+	raw, err = protocol.Body(r, MaxBody)
+	return mediaType, raw, err
+}
+
+func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
+	mediaType, raw, err := form(r)
+	if err != nil {
+		return err
+	}
+	if mediaType == typeJSON {
+		return h.checkJSON(w, r, raw)
+	}
+	req, err := trust.OpenCheckRequest(raw, h.fleet.UpKey)
+	if err != nil {
+		return err
+	}
+	answer, err := h.fleet.Check(r.Context(), req, r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	key, err := h.fleet.DownKey(fleet.Ref{DeviceType: req.DeviceType, ID: req.Device})
+	if err != nil {
+		return err
+	}
+	sealed, err := answer.Seal(key)
+	if err != nil {
+		return fmt.Errorf("answer check of device %s: %w", req.Device, err)
+	}
+	noStore(w)
+	protocol.WriteBytes(w, http.StatusOK, typeCOSE, sealed)
+	return nil
+}
+
+func (h *Handler) checkJSON(w http.ResponseWriter, r *http.Request, raw []byte) error {
+	req, err := decodeCheckRequest(raw)
+	if err != nil {
+		return err
+	}
+	if err := h.authenticate(r, fleet.Ref{DeviceType: req.DeviceType, ID: req.Device}); err != nil {
+		return err
+	}
+	answer, err := h.fleet.Check(r.Context(), req, r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	noStore(w)
+	return protocol.WriteJSON(w, http.StatusOK, encodeCheckResponse(answer))
+}
+
+func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
+	mediaType, raw, err := form(r)
+	if err != nil {
+		return err
+	}
+	var report trust.Report
+	if mediaType == typeJSON {
+		report, err = decodeReport(raw)
+		if err == nil {
+			err = h.authenticate(r, fleet.Ref{DeviceType: report.DeviceType, ID: report.Device})
+		}
+	} else {
+		report, err = trust.OpenReport(raw, h.fleet.UpKey)
+	}
+	if err != nil {
+		return err
+	}
+	if err := h.fleet.Report(r.Context(), report, r.RemoteAddr); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// authenticate checks the bearer token of a device without a key.
+func (h *Handler) authenticate(r *http.Request, ref fleet.Ref) error {
+	token, err := auth.BearerToken(r)
+	if err != nil {
+		return fmt.Errorf("device %s: %w: %w", ref, fleet.ErrUnauthenticated, err)
+	}
+	return h.fleet.CheckToken(ref, token)
+}
+
+func noStore(w http.ResponseWriter) { w.Header()["Cache-Control"] = []string{"no-store"} }

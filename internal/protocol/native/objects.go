@@ -1,0 +1,185 @@
+package native
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// immutable is the Cache-Control of what is named by its hash.
+const immutable = "public, max-age=31536000, immutable"
+
+func (h *Handler) manifest(w http.ResponseWriter, r *http.Request) error {
+	hash, err := digestOf(r, "hash")
+	if err != nil {
+		return err
+	}
+	signed, ok := h.fleet.Manifest(hash)
+	if !ok {
+		return fmt.Errorf("manifest %s: %w", hash, errNotFound)
+	}
+	writeObject(w, r, typeCOSE, immutable, hash, signed)
+	return nil
+}
+
+func (h *Handler) keyset(w http.ResponseWriter, r *http.Request) error {
+	deviceType, cache := r.PathValue("type"), immutable
+	if err := manifest.CheckName(deviceType); err != nil {
+		return fmt.Errorf("device type: %w: %w", errNotFound, err)
+	}
+	var keyset trust.VerifiedKeyset
+	if r.PathValue("version") == "latest" {
+		latest, err := h.repository.LatestKeyset(r.Context(), deviceType)
+		if err != nil {
+			return err
+		}
+		keyset, cache = latest, "no-cache"
+	} else {
+		version, err := keysetVersion(r.PathValue("version"))
+		if err != nil {
+			return err
+		}
+		if keyset, err = h.repository.Keyset(r.Context(), deviceType, version); err != nil {
+			return err
+		}
+	}
+	writeObject(w, r, typeCOSE, cache, keyset.Hash(), keyset.Bytes())
+	return nil
+}
+
+// keysetVersion reads a decimal without leading zeros.
+func keysetVersion(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || strconv.FormatUint(n, 10) != text {
+		return 0, fmt.Errorf("keyset version %q: %w", text, errNotFound)
+	}
+	return uint32(n), nil
+}
+
+func (h *Handler) key(w http.ResponseWriter, r *http.Request) error {
+	id, err := digestOf(r, "id")
+	if err != nil {
+		return err
+	}
+	key, err := h.repository.Key(r.Context(), trust.KeyID(id))
+	if err != nil {
+		return err
+	}
+	// The id of a key is the hash of its COSE_Key: the ETag holds here, too.
+	writeObject(w, r, "application/cose-key", immutable, id, key.COSEKey())
+	return nil
+}
+
+func (h *Handler) release(w http.ResponseWriter, r *http.Request) error {
+	digest, err := digestOf(r, "digest")
+	if err != nil {
+		return err
+	}
+	document, err := h.repository.Document(r.Context(), digest)
+	if err != nil {
+		return err
+	}
+	writeObject(w, r, typeJSON, immutable, digest, document)
+	return nil
+}
+
+func (h *Handler) firmware(w http.ResponseWriter, r *http.Request) error {
+	digest, err := digestOf(r, "digest")
+	if err != nil {
+		return err
+	}
+	if !h.fleet.Publishes(digest) {
+		return fmt.Errorf("image %s: %w", digest, errNotFound)
+	}
+	f, size, err := h.repository.Firmware(r.Context(), digest)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	etag := tagOf(digest)
+	header := w.Header()
+	header.Set("ETag", etag)
+	header.Set("Cache-Control", immutable)
+	header.Set("Accept-Ranges", "bytes")
+	if matches(r.Header.Values("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	part, status := span{0, size}, http.StatusOK
+	if ifRange := r.Header.Get("If-Range"); ifRange == "" || ifRange == etag {
+		var partial bool
+		if part, partial, err = parseRange(r.Header.Values("Range"), size); err != nil {
+			header.Del("ETag")
+			header.Del("Cache-Control")
+			header.Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+			return err
+		}
+		if partial {
+			status = http.StatusPartialContent
+			header.Set("Content-Range", part.contentRange(size))
+		}
+	}
+	header.Set("Content-Type", "application/octet-stream")
+	header.Set("Content-Length", strconv.FormatInt(part.length, 10))
+	if r.Method == http.MethodHead {
+		w.WriteHeader(status)
+		return nil
+	}
+	if device := r.URL.Query().Get("device"); device != "" {
+		if err := h.fleet.StartDownload(r.Context(), device, digest, r.RemoteAddr); err != nil {
+			clear(header)
+			return err
+		}
+	}
+	w.WriteHeader(status)
+	if err := h.stream(w, f, part); err != nil {
+		h.log.Info("native: firmware stream broke off", "image", digest, "address", r.RemoteAddr, "error", err)
+		// The status is sent; only a broken connection tells the client that
+		// the image is not whole.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// writeObject answers with a small object, or 304 if the client has it.
+func writeObject(w http.ResponseWriter, r *http.Request, contentType, cache string, hash manifest.Digest, raw []byte) {
+	etag := tagOf(hash)
+	w.Header().Set("ETag", etag)
+	w.Header().Set("Cache-Control", cache)
+	if matches(r.Header.Values("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	protocol.WriteBytes(w, http.StatusOK, contentType, raw)
+}
+
+func tagOf(hash manifest.Digest) string { return `"` + hash.String() + `"` }
+
+// matches says whether an If-None-Match names the tag (RFC 9110 section
+// 13.1.2: weak comparison).
+func matches(headers []string, etag string) bool {
+	for _, header := range headers {
+		for candidate := range strings.SplitSeq(header, ",") {
+			candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+			if candidate == etag || candidate == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// digestOf reads a path segment of 64 lower case hex digits. Anything else
+// names no object.
+func digestOf(r *http.Request, name string) (manifest.Digest, error) {
+	digest, err := manifest.ParseDigest(r.PathValue(name))
+	if err != nil {
+		return digest, fmt.Errorf("%w: %w", errNotFound, err)
+	}
+	return digest, nil
+}

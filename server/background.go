@@ -1,0 +1,44 @@
+package server
+
+import (
+	"context"
+	"time"
+)
+
+// Work in the background.
+const (
+	checkpointInterval = 5 * time.Second
+	checkpointRecords  = 1000        // a checkpoint at least after so many records,
+	checkpointAge      = time.Minute // or after so long, if there is any
+	expiryInterval     = time.Hour
+	uploadLife         = 7 * 24 * time.Hour // of an upload that nobody continues
+)
+
+func (s *Server) every(ctx context.Context, interval time.Duration, work func(context.Context) error) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := work(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Error("server: work in the background failed, and is tried again", "error", err)
+			}
+		}
+	}
+}
+
+// checkpoint signs the head of the audit log if that is due.
+func (s *Server) checkpoint(ctx context.Context) error {
+	if s.cfg.AuditSigner == nil {
+		return nil
+	}
+	_, err := s.repository.Store().Checkpoint(ctx, s.cfg.AuditSigner, checkpointRecords, checkpointAge)
+	return err
+}
+
+func (s *Server) expireUploads(ctx context.Context) error {
+	_, err := s.repository.ExpireUploads(ctx, uploadLife)
+	return err
+}

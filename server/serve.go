@@ -1,0 +1,171 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/console"
+	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/internal/protocol/native"
+)
+
+// Limits of a connection (docs/spec/device-protocol.md, section 8). The body
+// of a request gets what the header left of requestTimeout; uploads and
+// firmware streams move their deadlines along as they make progress.
+const (
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 20 * time.Second
+	answerTimeout  = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeader      = 8 << 10 // bytes
+)
+
+// routes puts the protocols side by side.
+func (s *Server) routes() http.Handler {
+	device := native.New(native.Config{
+		Fleet: s.fleet, Repository: s.repository, Log: s.cfg.Log, Now: s.cfg.Now, Stall: s.cfg.Stall,
+	})
+	management, page := api.NewHandler(s.management), console.New(s.management, s.cfg.Log)
+	// No ServeMux: it would answer an untidy path with a redirect, and devices
+	// follow none.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch name := r.URL.Path; {
+		case name == "" || name != "/" && path.Clean(name) != name:
+			protocol.WriteProblem(w, http.StatusNotFound, protocol.Problem{Error: "no such object", RequestID: protocol.NewRequestID()})
+		case strings.HasPrefix(name, "/v1/"):
+			device.ServeHTTP(w, r)
+		case strings.HasPrefix(name, "/api/"):
+			management.ServeHTTP(w, r)
+		default:
+			page.ServeHTTP(w, r)
+		}
+	})
+}
+
+// Handler returns everything the server serves, for an http.Server of the
+// caller's own. That one has to have the timeouts.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Listen opens the listeners. A port of 0 becomes a free one.
+func (s *Server) Listen(ctx context.Context) (err error) {
+	var config net.ListenConfig
+	if s.cfg.TLSAddress != NoTLS {
+		if s.tls, err = config.Listen(ctx, "tcp", s.cfg.TLSAddress); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+	if s.cfg.PlainAddress != "" {
+		if s.plain, err = config.Listen(ctx, "tcp", s.cfg.PlainAddress); err != nil {
+			return errors.Join(fmt.Errorf("listen: %w", err), closeListener(s.tls))
+		}
+	}
+	return nil
+}
+
+func closeListener(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return l.Close()
+}
+
+// TLSAddr returns the address of the TLS listener, after Listen; nil if there
+// is none.
+func (s *Server) TLSAddr() net.Addr { return addrOf(s.tls) }
+
+// PlainAddr returns the address of the plain listener, after Listen; nil if
+// there is none.
+func (s *Server) PlainAddr() net.Addr { return addrOf(s.plain) }
+
+func addrOf(l net.Listener) net.Addr {
+	if l == nil {
+		return nil
+	}
+	return l.Addr()
+}
+
+// Run listens, unless Listen was called, serves until ctx ends, and closes the
+// server.
+func (s *Server) Run(ctx context.Context) (err error) {
+	if s.tls == nil && s.plain == nil {
+		err = s.Listen(ctx)
+	}
+	if err == nil {
+		err = s.Serve(ctx)
+	}
+	return errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+}
+
+// Serve serves the listeners until ctx ends. Then it takes no more
+// connections, lets running requests come to their end for as long as
+// Config.Grace, and cuts what is left.
+func (s *Server) Serve(ctx context.Context) error {
+	var servers []*http.Server
+	failed := make(chan error, 2)
+	start := func(serve func(*http.Server) error) {
+		h := s.httpServer()
+		servers = append(servers, h)
+		go func() { failed <- serve(h) }()
+	}
+	if s.tls != nil {
+		start(func(h *http.Server) error {
+			h.TLSConfig = &tls.Config{Certificates: []tls.Certificate{s.certificate}, MinVersion: tls.VersionTLS12}
+			return h.ServeTLS(s.tls, "", "")
+		})
+	}
+	if s.plain != nil {
+		start(func(h *http.Server) error { return h.Serve(s.plain) })
+	}
+	if len(servers) == 0 {
+		return fmt.Errorf("serve: %w: call Listen first", ErrConfig)
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, s.shutdown(servers))
+}
+
+func (s *Server) httpServer() *http.Server {
+	return &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// shutdown ends both servers within one Grace.
+func (s *Server) shutdown(servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Grace)
+	defer cancel()
+	ended := make(chan error, len(servers))
+	for _, h := range servers {
+		go func() {
+			err := h.Shutdown(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				s.cfg.Log.Warn("server: requests were still running and are cut", "after", s.cfg.Grace)
+				err = h.Close()
+			}
+			ended <- err
+		}()
+	}
+	var errs []error
+	for range servers {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(errs...)
+}

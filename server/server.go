@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/repository"
+)
+
+// A Server serves one data directory. Close it, unless Run was called, which
+// does.
+type Server struct {
+	cfg         Config
+	repository  *repository.Repository
+	fleet       *fleet.Fleet
+	management  *api.Service
+	handler     http.Handler
+	certificate tls.Certificate // empty without a TLS listener
+	initial     string          // the first administrator's token, once
+
+	tls, plain net.Listener // nil until Listen, or if there is none
+
+	stop    context.CancelFunc
+	working sync.WaitGroup
+	closing sync.Once
+}
+
+// New opens the data directory. It does not listen yet.
+func New(ctx context.Context, cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, repository: cfg.Repository}
+	if s.repository == nil {
+		opened := repository.Config{Dir: cfg.Dir, Create: true, Now: cfg.Now}
+		if cfg.AuditSigner != nil {
+			opened.AuditKey = cfg.AuditSigner.Public()
+		}
+		if s.repository, err = repository.Open(ctx, opened); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open server: %w", err), s.closeRepository())
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context) (err error) {
+	secrets := filepath.Join(s.cfg.Dir, repository.SecretsName)
+	if s.cfg.TLSAddress != NoTLS {
+		if s.certificate, err = s.cfg.certificate(secrets); err != nil {
+			return err
+		}
+	}
+	s.fleet, err = fleet.Open(ctx, fleet.Config{
+		Repository: s.repository, Masters: auth.OpenMasters(secrets), Retry: s.cfg.Retry, Log: s.cfg.Log, Now: s.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	s.management = api.NewService(api.Config{
+		Repository: s.repository, Fleet: s.fleet, Vendor: s.cfg.Vendor, PublicURL: s.cfg.PublicURL, Fingerprint: s.Fingerprint(),
+		AuditSigner: s.cfg.AuditSigner, Log: s.cfg.Log, Now: s.cfg.Now,
+	})
+	s.handler = s.routes()
+	if err := s.firstToken(ctx); err != nil {
+		return errors.Join(err, s.fleet.Close(ctx))
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.working.Go(func() { s.every(background, checkpointInterval, s.checkpoint) })
+	s.working.Go(func() { s.every(background, expiryInterval, s.expireUploads) })
+	return nil
+}
+
+// firstToken makes the first administrator's token where there is none.
+func (s *Server) firstToken(ctx context.Context) error {
+	operators := s.management.Operators()
+	all, err := operators.List(ctx)
+	if err != nil || len(all) > 0 {
+		return err
+	}
+	by := auth.Actor{Name: "system", Role: auth.Administrator}
+	token, err := operators.Add(ctx, by, auth.NewOperator{Name: "admin", Role: auth.Administrator})
+	if errors.Is(err, auth.ErrExists) { // another process was first, and shows it
+		return nil
+	}
+	s.initial = token.Reveal()
+	return err
+}
+
+// InitialToken returns the administrator's token if this start made it, which
+// happens once in the life of a data directory. It is stored nowhere.
+func (s *Server) InitialToken() (token string, ok bool) { return s.initial, s.initial != "" }
+
+// Fingerprint returns the SHA-256 of the TLS certificate in hex, which clients
+// pin; empty without a TLS listener.
+func (s *Server) Fingerprint() string {
+	if len(s.certificate.Certificate) == 0 {
+		return ""
+	}
+	return fingerprint(s.certificate)
+}
+
+// Repository returns the repository that is served.
+func (s *Server) Repository() *repository.Repository { return s.repository }
+
+// Management returns the management interface in the hands of a local
+// administrator of that name, for programs that run the server themselves.
+func (s *Server) Management(name string) api.Management {
+	return s.management.As(auth.Actor{Name: "local:" + name, Role: auth.Administrator})
+}
+
+// Close writes what waits to be written and closes what New opened. It does
+// not wait for requests; Serve does.
+func (s *Server) Close(ctx context.Context) (err error) {
+	s.closing.Do(func() {
+		s.stop()
+		s.working.Wait()
+		err = errors.Join(s.fleet.Close(ctx), s.checkpoint(ctx), s.closeRepository())
+	})
+	return err
+}
+
+func (s *Server) closeRepository() error {
+	if s.cfg.Repository != nil { // its owner closes it
+		return nil
+	}
+	return s.repository.Close()
+}
