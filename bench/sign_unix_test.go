@@ -1,0 +1,152 @@
+//go:build unix
+
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	rounds  = 9
+	maxPeak = 16 << 20 // bytes of memory for a signature, whatever the file's size
+)
+
+// A goal is the most CPU of ours for one of OpenSSL's, by size of the file.
+type goal struct {
+	size         int64
+	sign, verify float64
+}
+
+var goals = []goal{
+	{1 << 20, 1.0, 0.85},
+	{64 << 20, 1.0, 1.0},
+	{1 << 30, 1.0, 1.0},
+}
+
+// TestSignCPU measures the CPU time, user and system, of whole processes, the
+// start of the program included: signing and verifying a file with ours and
+// with openssl dgst, in turn, the order reversed in every other round.
+func TestSignCPU(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("openssl is not installed")
+	}
+	dir := t.TempDir()
+	ota := filepath.Join(dir, "ota")
+	run(t, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ota, "../cmd/ota")
+	private, public := filepath.Join(dir, "private.pem"), filepath.Join(dir, "public.pem")
+	run(t, openssl, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", private)
+	run(t, openssl, "pkey", "-in", private, "-pubout", "-out", public)
+	if err := os.Chmod(private, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "firmware.bin")
+	ourSig, theirSig := file+".sig", file+".openssl.sig"
+	pss := []string{"-sha256", "-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"}
+	dgst := func(args ...string) []string { return append(append([]string{openssl, "dgst"}, pss...), args...) }
+
+	t.Logf("CPU ms of one process, median of %d rounds: ota, openssl dgst, ratio (goal), peak of ota", rounds)
+	for _, g := range goals {
+		if raceEnabled && g.size > 1<<20 {
+			continue
+		}
+		grow(t, file, g.size)
+		compare(t, g.size, "sign", g.sign,
+			[]string{ota, "sign", file, "--key", private, "-o", ourSig},
+			dgst("-sign", private, "-out", theirSig, file))
+		compare(t, g.size, "verify", g.verify,
+			[]string{ota, "verify", file, "--public-key", public, "--signature", theirSig},
+			dgst("-verify", public, "-signature", ourSig, file))
+	}
+}
+
+func compare(t *testing.T, size int64, what string, goal float64, ours, theirs []string) {
+	t.Helper()
+	var our, their []time.Duration
+	peak := int64(0)
+	for i := range rounds {
+		mine := func() {
+			cpu, rss := measure(t, ours)
+			our, peak = append(our, cpu), max(peak, rss)
+		}
+		other := func() {
+			cpu, _ := measure(t, theirs)
+			their = append(their, cpu)
+		}
+		if i%2 == 0 {
+			mine()
+			other()
+		} else {
+			other()
+			mine()
+		}
+	}
+	a, b := median(our), median(their)
+	ratio := float64(a) / float64(b)
+	t.Logf("%-6s %5d MiB  %9.2f %9.2f  %.2f (%.2f)  %4.1f MiB", what, size>>20, ms(a), ms(b), ratio, goal, float64(peak)/(1<<20))
+	if ratio > goal {
+		t.Errorf("%s of %d MiB takes %.2f of openssl's CPU, goal %.2f", what, size>>20, ratio, goal)
+	}
+	if peak > maxPeak {
+		t.Errorf("%s of %d MiB takes %d bytes of memory, goal %d", what, size>>20, peak, maxPeak)
+	}
+}
+
+// measure runs a command to its end and returns its CPU time and peak memory.
+func measure(t *testing.T, argv []string) (cpu time.Duration, peak int64) {
+	t.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %v\n%s", argv, err, &out)
+	}
+	peak = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	if runtime.GOOS != "darwin" { // which counts bytes, where others count KiB
+		peak <<= 10
+	}
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// grow makes a file of size bytes that are neither holes nor all the same.
+func grow(t *testing.T, name string, size int64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	chunk := make([]byte, 1<<20)
+	for i := range chunk {
+		chunk[i] = byte(i * i >> 8)
+	}
+	for written := int64(0); written < size; written += int64(len(chunk)) {
+		copy(chunk, fmt.Sprintf("%016x", written))
+		if _, err := f.Write(chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}

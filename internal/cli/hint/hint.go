@@ -1,0 +1,112 @@
+// Package hint is the one table that tells people what to do next when a
+// command refuses or fails. It stands at the edge: errors say what happened,
+// by their types; here is what helps.
+package hint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/secure-ota/secure-ota/internal/cli/exit"
+	"github.com/secure-ota/secure-ota/internal/cli/offline"
+	"github.com/secure-ota/secure-ota/internal/cli/offline/inspect"
+	"github.com/secure-ota/secure-ota/internal/cli/passphrase"
+	"github.com/secure-ota/secure-ota/internal/cli/secret"
+	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/signing"
+	"github.com/secure-ota/secure-ota/trust"
+	"github.com/secure-ota/secure-ota/version"
+)
+
+// An entry says what to do about an error.
+type entry struct {
+	err  error
+	hint string
+}
+
+// table returns the hints. The first that fits wins, so what is more special
+// stands before what is more general.
+func table() []entry {
+	return []entry{
+		// Bare signatures.
+		{offline.ErrModified, "the key fits, the file does not: fetch the file and its signature again from the same place; if they come from you, sign the file again"},
+		{offline.ErrOtherKey, "check that the public key belongs to the signing key (openssl pkey -in private_key.pem -pubout prints the right one) and that the signature was transferred in binary"},
+		{offline.ErrSalt, "sign again with -sigopt rsa_pss_saltlen:32 (OpenSSL's default for signing is the longest salt)"},
+		{offline.ErrPKCS1, "sign again with -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32"},
+		{trust.ErrBareSize, "the signature file is damaged, or is none: a bare signature has 256 bytes, in binary, not in base64 or hex"},
+		{trust.ErrBareKey, "bare signatures are RSA-2048; larger keys, P-256 and Ed25519 sign manifests: ota manifest FILE --key KEY"},
+		{trust.ErrLookalike, "such a file is never signed or verified bare, because the signature would also be one of a manifest; if it really is firmware, put it in a manifest: ota manifest"},
+		{signing.ErrOneUse, "make a key of its own for bare files: ota sign FILE --key-out private_key.pem; for devices with a keyset: ota manifest FILE --key KEY"},
+
+		// Keys and passphrases.
+		{signing.ErrNoPassphrase, "the key is encrypted: set OTA_PASSPHRASE, give --passphrase-file, or run it on a terminal"},
+		{signing.ErrPassphrase, "the passphrase is wrong, or the key file is damaged; openssl pkey -in FILE -noout tries it, too"},
+		{signing.ErrPermissions, "others may have read the key; if you are sure they have not: chmod 600 FILE"},
+		{secret.ErrPermissions, "others may have read it; if you are sure they have not: chmod 600 FILE"},
+		{passphrase.ErrNone, "set OTA_PASSPHRASE, give --passphrase-file, or say --no-passphrase if the key is to lie unencrypted"},
+		{passphrase.ErrMismatch, "nothing was made; try again"},
+		{signing.ErrNotPrivate, "want a PEM private key: PKCS#8, or what OpenSSL writes; ota inspect FILE says what it is"},
+		{signing.ErrExternalTimeout, "check that the signer works by itself: it reads the message from stdin and writes the signature to stdout"},
+		{trust.ErrKeyPolicy, "want RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256 or Ed25519"},
+		{offline.ErrMACKey, "make one: (umask 077; openssl rand -hex 32 > mac.key)"},
+
+		// The home.
+		{home.ErrNoHome, "make one: ota init --vendor NAME --device-type TYPE; or name it: --home DIR, OTA_HOME"},
+		{home.ErrNotEmpty, "choose another directory; if an ota init was interrupted here (there is no home.json), remove it first"},
+		{home.ErrNoKey, "ota key list shows the keys of the home"},
+		{home.ErrNoPrivate, "run this on the machine that has the private key; for root keys: ota keyset request"},
+		{home.ErrNoKeyset, "ota keyset list shows the device types; for a new type: ota keyset new TYPE --add-release KEY"},
+		{home.ErrOtherRequest, "finish it (ota keyset sign, ota keyset import) or forget it: ota keyset discard TYPE"},
+		{home.ErrDamaged, "nothing was changed; restore the home from a backup"},
+		{offline.ErrNoRequest, "ota keyset new or ota key rotate makes one"},
+		{offline.ErrNotReleaseKey, "ota keyset show TYPE lists the release keys of the type"},
+		{offline.ErrWrongPurpose, "ota key list shows what each key is for; ota keyset show TYPE which keys a keyset names"},
+		{offline.ErrUnknownRoots, "compare these key ids with what the holders of the roots say, then give --trust-roots"},
+
+		// Objects.
+		{inspect.ErrUnknown, "the file may be damaged or cut short; keys are PEM, objects binary, not base64 or hex"},
+		{version.ErrInvalid, "versions are x.y.z: 2.1.0, 2.1.0-rc.1; not v2.1.0, 2.1 or 2.01.0"},
+		{trust.ErrBadSignature, "something was changed after it was signed, or the public key is not the signer's: fetch it again, or sign it again"},
+		{trust.ErrBadMAC, "the key is another one, or the content was changed"},
+		{trust.ErrNotEnoughSigners, "more of the keys that the keyset names have to sign: ota manifest sign, ota keyset sign"},
+		{trust.ErrWrongEpoch, "sign with the release key of that epoch: ota keyset show TYPE"},
+		{trust.ErrWrongVendor, "it is for another vendor: check --home and who made it"},
+		{trust.ErrWrongType, "it is for another device type: check --device-type and --key"},
+		{trust.ErrKeysetTooOld, "import the newer keyset first: ota keyset import"},
+		{trust.ErrKeysetNotNewer, "a newer keyset is held already; make the next one: ota keyset new TYPE"},
+		{trust.ErrOldSequence, "rollback protection: sequences only rise; leave --sequence out, or use the release key of the newest epoch"},
+		{trust.ErrOldVersion, "rollback protection: the version must rise; to go back on purpose: ota release downgrade"},
+		{trust.ErrNotApplicable, "rollback protection: this downgrade was signed for other installed releases"},
+		{trust.ErrBelowFloor, "rollback protection: the security floor never falls; release the old code again as a new version with a higher --security-counter"},
+		{trust.ErrOutsideWindow, "rollback protection: the installed release does not allow to return that far"},
+		{trust.ErrImageSize, "an image has 1 byte to 4 GiB - 1"},
+		{trust.ErrImageDigest, "the firmware was modified after its manifest was signed: take the original, or make a new manifest"},
+		{trust.ErrTooLarge, "it is over a limit of docs/spec/objects.md"},
+		{trust.ErrMalformed, "the file is damaged, cut short, or no object of ours: ota inspect FILE"},
+
+		// Files and disks.
+		{syscall.ENOSPC, "the disk is full: free some space; what was there before is unchanged"},
+		{syscall.EDQUOT, "the disk quota is used up; what was there before is unchanged"},
+		{syscall.EFBIG, "the file size limit is reached (ulimit -f); what was there before is unchanged"},
+		{syscall.EROFS, "the file system is read-only: choose another place"},
+		{fs.ErrExist, "nothing was overwritten: choose another name, or move the file away if it is not needed"},
+		{fs.ErrPermission, "check who owns the file and its directory, and whether they are writable: ls -ld"},
+		{fs.ErrNotExist, "check the path; directories for output must exist"},
+	}
+}
+
+// For returns what to do about an error, "" if nothing is known.
+func For(err error) string {
+	for _, e := range table() {
+		if errors.Is(err, e.err) {
+			return e.hint
+		}
+	}
+	var usage *exit.UsageError
+	if errors.As(err, &usage) {
+		return fmt.Sprintf("see: %s --help", usage.Command)
+	}
+	return ""
+}

@@ -1,0 +1,46 @@
+package offline
+
+import (
+	"fmt"
+
+	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/signing"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// generate makes a private key in memory.
+func generate(a algorithm, purpose home.Purpose) (*signing.Key, error) {
+	var key *signing.Key
+	var err error
+	if a.Algorithm == trust.PS256 {
+		key, err = signing.GenerateRSA(a.bits)
+	} else {
+		key, err = signing.Generate(a.Algorithm)
+	}
+	if err != nil {
+		return nil, err
+	}
+	key.Purpose = string(purpose)
+	return key, nil
+}
+
+// generateReleaseKeys makes and saves the release keys of an epoch, as many as
+// the release threshold asks for, and returns their entries for a keyset.
+func generateReleaseKeys(h *home.Home, deviceType string, a algorithm, epoch uint32, count int, passphrase []byte) ([]trust.SignerKey, error) {
+	var entries []trust.SignerKey
+	for i := range count {
+		key, err := generate(a, home.ReleaseOf(deviceType))
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprintf("release-%s-%d", deviceType, epoch)
+		if count > 1 {
+			name += string(rune('a' + i))
+		}
+		if _, err := h.AddKey(name, key, passphrase); err != nil {
+			return nil, err
+		}
+		entries = append(entries, trust.SignerKey{ID: key.Public().ID(), Algorithm: key.Public().Algorithm(), Epoch: epoch})
+	}
+	return entries, nil
+}

@@ -1,0 +1,45 @@
+package offline
+
+import (
+	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// keysetBundle returns keysets with the public keys they name, as far as the
+// home has them: what somebody needs who has nothing yet.
+func keysetBundle(h *home.Home, chain []trust.VerifiedKeyset) (trust.Bundle, error) {
+	ring, err := h.Ring()
+	if err != nil {
+		return trust.Bundle{}, err
+	}
+	b := trust.Bundle{Keys: trust.KeyRing{}}
+	for _, ks := range chain {
+		b.Keysets = append(b.Keysets, ks.Bytes())
+		addNamed(b.Keys, ring, ks.Keyset())
+	}
+	return b, nil
+}
+
+// addNamed adds to keys those of ring that a keyset names.
+func addNamed(keys, ring trust.KeyRing, ks *trust.Keyset) {
+	for _, list := range [][]trust.SignerKey{ks.Roots, ks.Releases} {
+		for _, k := range list {
+			if key, ok := ring[k.ID]; ok {
+				keys[k.ID] = key
+			}
+		}
+	}
+}
+
+// BundleOf returns the encoded bundle of all keysets of a device type.
+func BundleOf(h *home.Home, deviceType string) ([]byte, error) {
+	chain, err := h.Keysets(deviceType)
+	if err != nil {
+		return nil, err
+	}
+	b, err := keysetBundle(h, chain)
+	if err != nil {
+		return nil, err
+	}
+	return b.Encode()
+}
