@@ -1,0 +1,44 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/secure-ota/secure-ota/internal/fsatomic"
+)
+
+// ErrLocked is wrapped by the refusal to use a device that another process uses.
+var ErrLocked = errors.New("another ota-agent uses this device")
+
+// A lock keeps two processes from changing one device. The kernel releases it
+// when the process ends, however it ends.
+type lock struct{ file fsatomic.File }
+
+func takeLock(storage string) (*lock, error) {
+	path := filepath.Join(storage, "lock")
+	file, err := fsatomic.OS().OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("storage path %s: %w: the device is not provisioned, or storage names another directory", storage, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock the device: %w", err)
+	}
+	f, ok := file.(interface{ Fd() uintptr })
+	if !ok {
+		return nil, errors.Join(errors.New("lock the device: not a file of the system"), file.Close())
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
+	}
+	return &lock{file}, nil
+}
+
+func (l *lock) release() error { return l.file.Close() }
