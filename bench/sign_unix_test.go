@@ -42,7 +42,11 @@ func TestSignCPU(t *testing.T) {
 	}
 	dir := t.TempDir()
 	ota := filepath.Join(dir, "ota")
-	run(t, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ota, "../cmd/ota")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ota, "../cmd/ota") // as the Makefile does
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build ota: %v\n%s", err, out)
+	}
 	private, public := filepath.Join(dir, "private.pem"), filepath.Join(dir, "public.pem")
 	run(t, openssl, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", private)
 	run(t, openssl, "pkey", "-in", private, "-pubout", "-out", public)

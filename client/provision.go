@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -211,3 +212,14 @@ func readIdentity(ops Ops) (identity, error) {
 	}
 	return id, nil
 }
+
+// String names the device and hides its secret.
+func (p Provisioning) String() string {
+	return "[provisioning of " + p.DeviceType + " " + p.Device + "]"
+}
+
+// GoString hides the secret.
+func (p Provisioning) GoString() string { return p.String() }
+
+// LogValue hides the secret.
+func (p Provisioning) LogValue() slog.Value { return slog.StringValue(p.String()) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/store"
@@ -68,22 +69,28 @@ func (r *Repository) addKeyset(ctx context.Context, actor Actor, raw []byte, key
 		if err != nil {
 			return err
 		}
-		held, err := latestKeyset(tx, claimed.DeviceType)
+		held, err := r.latestKeyset(tx, claimed.DeviceType)
 		switch {
 		case errors.Is(err, ErrNotFound) && first:
 			added, err = trust.OpenHeld(raw, ring)
 		case errors.Is(err, ErrNotFound):
 			return fmt.Errorf("device type %s: %w", claimed.DeviceType, ErrUnknownType)
 		case err == nil:
-			if added, err = storedKeyset(tx, claimed.DeviceType, claimed.Version); err == nil && sameKeyset(added.Keyset(), claimed) {
+			same, err := r.storedKeyset(tx, claimed.DeviceType, claimed.Version)
+			if err == nil && sameKeyset(same.Keyset(), claimed) {
+				added = same.VerifiedKeyset
 				return store.NoChange
 			}
-			added, err = held.Accept(raw, ring)
+			// The roots of the keyset before may be others than those of this one.
+			added, err = held.Accept(raw, held.with(ring))
+			if err != nil {
+				return err
+			}
 		}
 		if err != nil {
 			return err
 		}
-		describeKeyset(tx.Audit(), held, added)
+		describeKeyset(tx.Audit(), held.VerifiedKeyset, added)
 		return insertKeyset(tx, added, ring)
 	})
 	return added, err
@@ -101,7 +108,7 @@ func sameKeyset(a, b *trust.Keyset) bool {
 // that key later.
 func keyRing(tx *store.Tx, ks *trust.Keyset, supplied trust.KeyRing) (trust.KeyRing, error) {
 	ring := trust.KeyRing{}
-	for _, k := range append(append([]trust.SignerKey{}, ks.Roots...), ks.Releases...) {
+	for _, k := range slices.Concat(ks.Roots, ks.Releases) {
 		if key, ok := supplied[k.ID]; ok {
 			ring[k.ID] = key
 			continue
@@ -114,38 +121,6 @@ func keyRing(tx *store.Tx, ks *trust.Keyset, supplied trust.KeyRing) (trust.KeyR
 			return nil, err
 		}
 		ring[k.ID] = key
-	}
-	// The roots of the keyset before may be others; they are held.
-	return ring, allKeysOf(tx, ks.DeviceType, ring)
-}
-
-// allKeysOf adds the keys of the latest keyset of the type to ring.
-func allKeysOf(tx *store.Tx, deviceType string, ring trust.KeyRing) error {
-	held, err := latestKeyset(tx, deviceType)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	more, err := keysOf(tx, held.Keyset())
-	for id, key := range more {
-		ring[id] = key
-	}
-	return err
-}
-
-// keysOf returns the stored keys that a keyset names.
-func keysOf(tx *store.Tx, ks *trust.Keyset) (trust.KeyRing, error) {
-	ring := trust.KeyRing{}
-	for _, list := range [][]trust.SignerKey{ks.Roots, ks.Releases} {
-		for _, k := range list {
-			key, err := publicKey(tx, k.ID)
-			if err != nil {
-				return nil, fmt.Errorf("keyset %s version %d: %w", ks.DeviceType, ks.Version, err)
-			}
-			ring[k.ID] = key
-		}
 	}
 	return ring, nil
 }
@@ -182,7 +157,8 @@ func insertKeyset(tx *store.Tx, ks trust.VerifiedKeyset, ring trust.KeyRing) err
 // Keyset returns one version of a device type's keyset.
 func (r *Repository) Keyset(ctx context.Context, deviceType string, version uint32) (ks trust.VerifiedKeyset, err error) {
 	err = r.db.View(ctx, func(tx *store.Tx) error {
-		ks, err = storedKeyset(tx, deviceType, version)
+		held, err := r.storedKeyset(tx, deviceType, version)
+		ks = held.VerifiedKeyset
 		return err
 	})
 	if err != nil {
@@ -194,7 +170,8 @@ func (r *Repository) Keyset(ctx context.Context, deviceType string, version uint
 // LatestKeyset returns the newest keyset of a device type.
 func (r *Repository) LatestKeyset(ctx context.Context, deviceType string) (ks trust.VerifiedKeyset, err error) {
 	err = r.db.View(ctx, func(tx *store.Tx) error {
-		ks, err = latestKeyset(tx, deviceType)
+		held, err := r.latestKeyset(tx, deviceType)
+		ks = held.VerifiedKeyset
 		return err
 	})
 	if err != nil {
@@ -206,7 +183,10 @@ func (r *Repository) LatestKeyset(ctx context.Context, deviceType string) (ks tr
 // Keysets returns every keyset of a device type, oldest first.
 func (r *Repository) Keysets(ctx context.Context, deviceType string) (all []trust.VerifiedKeyset, err error) {
 	err = r.db.View(ctx, func(tx *store.Tx) error {
-		all, err = keysetsOf(tx, deviceType)
+		held, err := r.keysetsOf(tx, deviceType)
+		for _, h := range held {
+			all = append(all, h.VerifiedKeyset)
+		}
 		return err
 	})
 	if err != nil {
@@ -243,79 +223,4 @@ func (r *Repository) Types(ctx context.Context) (types []string, err error) {
 		return nil, fmt.Errorf("list device types: %w", err)
 	}
 	return types, nil
-}
-
-func deviceTypes(tx *store.Tx) (types []string, err error) {
-	err = tx.Each(`SELECT DISTINCT device_type FROM keysets ORDER BY device_type`, nil, func(scan func(...any) error) error {
-		var t string
-		err := scan(&t)
-		types = append(types, t)
-		return err
-	})
-	return types, err
-}
-
-func latestKeyset(tx *store.Tx, deviceType string) (trust.VerifiedKeyset, error) {
-	var raw []byte
-	err := tx.Get(`SELECT object FROM keysets WHERE device_type = $1 ORDER BY version DESC LIMIT 1`, []any{deviceType}, &raw)
-	if err != nil {
-		return trust.VerifiedKeyset{}, err
-	}
-	return reopenKeyset(tx, raw)
-}
-
-func storedKeyset(tx *store.Tx, deviceType string, version uint32) (trust.VerifiedKeyset, error) {
-	var raw []byte
-	err := tx.Get(`SELECT object FROM keysets WHERE device_type = $1 AND version = $2`, []any{deviceType, version}, &raw)
-	if err != nil {
-		return trust.VerifiedKeyset{}, err
-	}
-	return reopenKeyset(tx, raw)
-}
-
-func keysetsOf(tx *store.Tx, deviceType string) (all []trust.VerifiedKeyset, err error) {
-	var raws [][]byte
-	err = tx.Each(`SELECT object FROM keysets WHERE device_type = $1 ORDER BY version`, []any{deviceType}, func(scan func(...any) error) error {
-		var raw []byte
-		err := scan(&raw)
-		raws = append(raws, raw)
-		return err
-	})
-	for _, raw := range raws {
-		ks, reopenErr := reopenKeyset(tx, raw)
-		if reopenErr != nil {
-			return nil, reopenErr
-		}
-		all = append(all, ks)
-	}
-	return all, err
-}
-
-// reopenKeyset reads back what was accepted when it was stored.
-func reopenKeyset(tx *store.Tx, raw []byte) (trust.VerifiedKeyset, error) {
-	claimed, _, err := trust.ParseKeyset(raw)
-	if err != nil {
-		return trust.VerifiedKeyset{}, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	ring, err := keysOf(tx, claimed)
-	if err != nil {
-		return trust.VerifiedKeyset{}, err
-	}
-	ks, err := trust.OpenHeld(raw, ring)
-	if err != nil {
-		return trust.VerifiedKeyset{}, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return ks, nil
-}
-
-func publicKey(tx *store.Tx, id trust.KeyID) (trust.PublicKey, error) {
-	var raw []byte
-	if err := tx.Get(`SELECT cose_key FROM public_keys WHERE id = $1`, []any{id[:]}, &raw); err != nil {
-		return trust.PublicKey{}, fmt.Errorf("public key %s: %w", id, err)
-	}
-	key, err := trust.ParseCOSEKey(raw)
-	if err != nil || key.ID() != id {
-		return trust.PublicKey{}, fmt.Errorf("public key %s: %w", id, errors.Join(ErrDamaged, err))
-	}
-	return key, nil
 }

@@ -28,7 +28,7 @@ func releaseObject(identity manifest.Digest) string { return "release:" + identi
 func (r *Repository) CheckRelease(ctx context.Context, b trust.Bundle) (*manifest.Manifest, error) {
 	var m *manifest.Manifest
 	err := r.db.View(ctx, func(tx *store.Tx) error {
-		_, verified, err := admissible(tx, b)
+		_, verified, err := r.admissible(tx, b)
 		if err == nil {
 			m = verified.Manifest()
 		}
@@ -117,7 +117,7 @@ func (r *Repository) publish(ctx context.Context, actor Actor, b trust.Bundle, i
 	var release Release
 	entry := audit.Entry{Actor: actor.Name, Address: actor.Address, Action: actionPublish}
 	err = r.db.Change(ctx, entry, func(tx *store.Tx) error {
-		ks, verified, err := admissible(tx, b)
+		ks, verified, err := r.admissible(tx, b)
 		if err != nil {
 			return err
 		}
@@ -148,8 +148,8 @@ func (r *Repository) publish(ctx context.Context, actor Actor, b trust.Bundle, i
 
 // admissible verifies everything about a bundle's release but its image. A
 // release that is published already passes.
-func admissible(tx *store.Tx, b trust.Bundle) (trust.VerifiedKeyset, trust.VerifiedManifest, error) {
-	ks, verified, err := verify(tx, b.Manifest)
+func (r *Repository) admissible(tx *store.Tx, b trust.Bundle) (heldKeyset, trust.VerifiedManifest, error) {
+	ks, verified, err := r.verify(tx, b.Manifest)
 	if err != nil {
 		return ks, verified, err
 	}
@@ -194,7 +194,7 @@ func checkDocument(m *manifest.Manifest, raw []byte) error {
 	return nil
 }
 
-func insertRelease(tx *store.Tx, actor Actor, ks trust.VerifiedKeyset, v trust.VerifiedManifest, document []byte, sums *Sums) error {
+func insertRelease(tx *store.Tx, actor Actor, ks heldKeyset, v trust.VerifiedManifest, document []byte, sums *Sums) error {
 	m, identity, hash := v.Manifest(), v.Identity(), v.Hash()
 	now := tx.Now().UnixMilli()
 	if sums != nil {
@@ -237,37 +237,4 @@ func describeRelease(e *audit.Entry, v trust.VerifiedManifest) {
 		Image      string `json:"image"`
 		Downgrade  bool   `json:"downgrade"`
 	}{m.DeviceType, m.Version.String(), m.Sequence.String(), m.ImageDigest.String(), m.Downgrade()})
-}
-
-// MaxReason is the longest reason for a withdrawal, in bytes.
-const MaxReason = 1024
-
-// Withdraw takes a release off the offer, for the reason given. Its image and
-// its manifest stay: devices may be in the middle of them. Withdrawing twice
-// changes nothing.
-func (r *Repository) Withdraw(ctx context.Context, actor Actor, identity manifest.Digest, reason string) error {
-	if len(reason) > MaxReason {
-		return fmt.Errorf("withdraw release %s: reason of %d bytes, at most %d", identity, len(reason), MaxReason)
-	}
-	entry := audit.Entry{Actor: actor.Name, Address: actor.Address, Action: actionWithdraw, Object: releaseObject(identity),
-		After: audit.JSON(map[string]string{"reason": reason})}
-	err := r.db.Change(ctx, entry, func(tx *store.Tx) error {
-		release, err := r.findRelease(tx, identity)
-		if err != nil {
-			return err
-		}
-		if release.Withdrawn() {
-			return store.NoChange
-		}
-		_, err = tx.Exec(`UPDATE releases SET withdrawn_ms = $1, withdrawn_by = $2, withdrawn_reason = $3 WHERE identity = $4`,
-			tx.Now().UnixMilli(), actor.Name, reason, identity[:])
-		if err != nil {
-			return err
-		}
-		return tx.Touch(Topic)
-	})
-	if err != nil {
-		return fmt.Errorf("withdraw release %s: %w", identity, advise(err))
-	}
-	return nil
 }

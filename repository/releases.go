@@ -93,8 +93,9 @@ func (r *Repository) readReleases(tx *store.Tx, where string, args ...any) ([]Re
 		return nil, err
 	}
 	found := make([]Release, 0, len(rows))
+	keysets := keysetReader{r: r, tx: tx}
 	for _, row := range rows {
-		release, err := r.reopen(tx, row)
+		release, err := keysets.reopen(row)
 		if err != nil {
 			return nil, err
 		}
@@ -114,36 +115,48 @@ type releaseRow struct {
 	keysetVersion                   uint32
 	published                       int64
 	publishedBy                     string
+	size                            sql.NullInt64 // of the image; null: there is no row of it
+	sha1, md5                       []byte
 	withdrawn                       sql.NullInt64
 	withdrawnBy, withdrawnReason    sql.NullString
 }
 
 func releaseRows(tx *store.Tx, where string, args ...any) (rows []releaseRow, err error) {
 	err = tx.Each(`SELECT identity, device_type, component, key_epoch, release_number, version, downgrade, security_counter, image_digest,
-			document_digest, manifest, manifest_hash, keyset_version, published_ms, published_by, withdrawn_ms, withdrawn_by, withdrawn_reason
-		FROM releases `+where, args, func(scan func(...any) error) error {
+			document_digest, manifest, manifest_hash, keyset_version, published_ms, published_by, withdrawn_ms, withdrawn_by, withdrawn_reason,
+			size, sha1, md5
+		FROM releases LEFT JOIN blobs ON digest = image_digest `+where, args, func(scan func(...any) error) error {
 		var w releaseRow
 		err := scan(&w.identity, &w.deviceType, &w.component, &w.epoch, &w.number, &w.version, &w.downgrade, &w.counter, &w.image,
-			&w.document, &w.manifest, &w.hash, &w.keysetVersion, &w.published, &w.publishedBy, &w.withdrawn, &w.withdrawnBy, &w.withdrawnReason)
+			&w.document, &w.manifest, &w.hash, &w.keysetVersion, &w.published, &w.publishedBy, &w.withdrawn, &w.withdrawnBy, &w.withdrawnReason,
+			&w.size, &w.sha1, &w.md5)
 		rows = append(rows, w)
 		return err
 	})
 	return rows, err
 }
 
+// A keysetReader makes releases of rows, and reads each keyset once for it.
+type keysetReader struct {
+	r    *Repository
+	tx   *store.Tx
+	read map[keysetName]heldKeyset
+}
+
+type keysetName struct {
+	deviceType string
+	version    uint32
+}
+
 // reopen makes a Release of a row. What does not verify is not returned: the
 // database is no authority over what a release says.
-func (r *Repository) reopen(tx *store.Tx, w releaseRow) (Release, error) {
-	verified, err := r.reverify(tx, w)
+func (k *keysetReader) reopen(w releaseRow) (Release, error) {
+	verified, err := k.reverify(w)
 	if err != nil {
 		return Release{}, fmt.Errorf("release %x: %w: %w", w.identity, ErrDamaged, err)
 	}
-	sums, err := imageSums(tx, verified.Manifest().ImageDigest)
-	if err != nil {
-		return Release{}, fmt.Errorf("release %x: image: %w", w.identity, err)
-	}
 	release := Release{
-		Manifest: verified, ManifestHash: verified.Hash(), Image: sums, KeysetVersion: w.keysetVersion,
+		Manifest: verified, ManifestHash: verified.Hash(), Image: w.sums(), KeysetVersion: w.keysetVersion,
 		Published: time.UnixMilli(w.published).UTC(), PublishedBy: w.publishedBy,
 	}
 	if w.withdrawn.Valid {
@@ -153,33 +166,32 @@ func (r *Repository) reopen(tx *store.Tx, w releaseRow) (Release, error) {
 }
 
 // reverify verifies the manifest of a row under the keyset it was accepted
-// under, and holds the row's other columns against it. A manifest that was
-// verified before is not verified twice.
-func (r *Repository) reverify(tx *store.Tx, w releaseRow) (trust.VerifiedManifest, error) {
-	type cacheKey struct {
-		manifest      manifest.Digest
-		keysetVersion uint32
-	}
-	key := cacheKey{sha256.Sum256(w.manifest), w.keysetVersion}
-	verified, ok := trust.VerifiedManifest{}, false
-	if cached, hit := r.verified.Load(key); hit {
-		verified, ok = cached.(trust.VerifiedManifest), true
-	}
+// under, and holds the row's other columns against it.
+func (k *keysetReader) reverify(w releaseRow) (trust.VerifiedManifest, error) {
+	name := keysetName{w.deviceType, w.keysetVersion}
+	ks, ok := k.read[name]
 	if !ok {
-		ks, err := storedKeyset(tx, w.deviceType, w.keysetVersion)
-		if err != nil {
-			return verified, err
+		var err error
+		if ks, err = k.r.storedKeyset(k.tx, name.deviceType, name.version); err != nil {
+			return trust.VerifiedManifest{}, err
 		}
-		keys, err := keysOf(tx, ks.Keyset())
-		if err != nil {
-			return verified, err
+		if k.read == nil {
+			k.read = map[keysetName]heldKeyset{}
 		}
-		if verified, err = ks.VerifyManifest(w.manifest, keys); err != nil {
-			return verified, err
-		}
-		r.verified.Store(key, verified)
+		k.read[name] = ks
+	}
+	verified, err := k.r.verifyManifest(ks, w.manifest)
+	if err != nil {
+		return trust.VerifiedManifest{}, err
 	}
 	return verified, w.agrees(verified)
+}
+
+func (w releaseRow) sums() Sums {
+	s := Sums{SHA256: manifest.Digest(w.image), Size: w.size.Int64}
+	copy(s.SHA1[:], w.sha1)
+	copy(s.MD5[:], w.md5)
+	return s
 }
 
 // agrees says whether the columns of the row are those of its manifest.
@@ -198,8 +210,8 @@ func (w releaseRow) agrees(v trust.VerifiedManifest) error {
 		return fmt.Errorf("the manifest has version %s", m.Version)
 	case w.downgrade != m.Downgrade(), w.counter != m.SecurityCounter:
 		return fmt.Errorf("the manifest has security counter %d, downgrade %t", m.SecurityCounter, m.Downgrade())
-	case string(w.image) != string(m.ImageDigest[:]):
-		return fmt.Errorf("the manifest names image %s", m.ImageDigest)
+	case string(w.image) != string(m.ImageDigest[:]), w.size.Int64 != int64(m.ImageSize):
+		return fmt.Errorf("the manifest names image %s of %d bytes", m.ImageDigest, m.ImageSize)
 	case m.ReleaseDigest.IsZero() != (len(w.document) == 0),
 		!m.ReleaseDigest.IsZero() && string(w.document) != string(m.ReleaseDigest[:]):
 		return fmt.Errorf("the manifest names release document %s", m.ReleaseDigest)

@@ -51,7 +51,10 @@ type Repository struct {
 	now      func() time.Time
 	db       *store.DB
 	blobs    blobs
-	verified sync.Map // hash of a signed manifest and keyset → trust.VerifiedManifest
+
+	// What has been verified, so that it is not verified again.
+	keysets   sync.Map // hash of the signed keyset → heldKeyset
+	manifests sync.Map // verification → trust.VerifiedManifest
 }
 
 // An Actor is who does something, for the audit log. Whether he may is decided

@@ -86,55 +86,48 @@ func lineOf(tx *store.Tx, deviceType string) (lines []line, err error) {
 
 // verify checks the signatures of a manifest under the latest keyset of its
 // type, and finds the words for a signature that does not count.
-func verify(tx *store.Tx, raw []byte) (trust.VerifiedKeyset, trust.VerifiedManifest, error) {
-	var none trust.VerifiedManifest
+func (r *Repository) verify(tx *store.Tx, raw []byte) (heldKeyset, trust.VerifiedManifest, error) {
 	claimed, signatures, err := trust.ParseManifest(raw)
 	if err != nil {
-		return trust.VerifiedKeyset{}, none, err
+		return heldKeyset{}, trust.VerifiedManifest{}, err
 	}
-	latest, err := latestKeyset(tx, claimed.DeviceType)
+	latest, err := r.latestKeyset(tx, claimed.DeviceType)
 	if errors.Is(err, ErrNotFound) {
-		return trust.VerifiedKeyset{}, none, fmt.Errorf("device type %s: %w", claimed.DeviceType, ErrUnknownType)
+		err = fmt.Errorf("device type %s: %w", claimed.DeviceType, ErrUnknownType)
 	}
 	if err != nil {
-		return trust.VerifiedKeyset{}, none, err
+		return heldKeyset{}, trust.VerifiedManifest{}, err
 	}
-	keys, err := keysOf(tx, latest.Keyset())
-	if err != nil {
-		return latest, none, err
-	}
-	verified, err := latest.VerifyManifest(raw, keys)
+	verified, err := r.verifyManifest(latest, raw)
 	switch {
-	case err == nil:
-		return latest, verified, nil
-	case len(signatures) == 0:
-		return latest, none, fmt.Errorf("%w: %w", ErrUnsigned, err)
+	case err != nil && len(signatures) == 0:
+		err = fmt.Errorf("%w: %w", ErrUnsigned, err)
 	case errors.Is(err, trust.ErrNotEnoughSigners):
-		return latest, none, diagnose(tx, raw, claimed.DeviceType, err)
+		err = r.diagnose(tx, raw, claimed.DeviceType, err)
 	}
-	return latest, none, err
+	return latest, verified, err
 }
 
 // diagnose says by whose key a manifest is signed, if not by enough keys of
 // its own type. A hint alone proves nothing: the signature must hold.
-func diagnose(tx *store.Tx, raw []byte, deviceType string, cause error) error {
+func (r *Repository) diagnose(tx *store.Tx, raw []byte, deviceType string, cause error) error {
 	types, err := deviceTypes(tx)
 	if err != nil {
 		return err
 	}
 	for _, t := range types {
-		keysets, err := keysetsOf(tx, t)
+		keysets, err := r.keysetsOf(tx, t)
 		if err != nil {
 			return err
 		}
-		for _, ks := range keysets {
-			if !signedUnder(tx, ks, raw) {
-				continue
+		for _, h := range keysets {
+			switch {
+			case !signedUnder(h, raw):
+			case t == deviceType:
+				return fmt.Errorf("%w: the signature counted under keyset version %d: %w", ErrRevokedKey, h.Keyset().Version, cause)
+			default:
+				return fmt.Errorf("%w: the signature is that of %s: %w", ErrWrongTypeKey, t, cause)
 			}
-			if t == deviceType {
-				return fmt.Errorf("%w: the signature counted under keyset version %d: %w", ErrRevokedKey, ks.Keyset().Version, cause)
-			}
-			return fmt.Errorf("%w: the signature is that of %s: %w", ErrWrongTypeKey, t, cause)
 		}
 	}
 	return cause
@@ -142,11 +135,7 @@ func diagnose(tx *store.Tx, raw []byte, deviceType string, cause error) error {
 
 // signedUnder reports whether the signatures of a manifest hold under a
 // keyset, whatever else is wrong. VerifyManifest looks at them first.
-func signedUnder(tx *store.Tx, ks trust.VerifiedKeyset, raw []byte) bool {
-	keys, err := keysOf(tx, ks.Keyset())
-	if err != nil {
-		return false
-	}
-	_, err = ks.VerifyManifest(raw, keys)
+func signedUnder(h heldKeyset, raw []byte) bool {
+	_, err := h.VerifyManifest(raw, h.keys)
 	return !errors.Is(err, trust.ErrNotEnoughSigners) && !errors.Is(err, trust.ErrBadSignature)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/trust"
 )
 
@@ -45,6 +46,9 @@ func (s *Server) CheckForUpdates(ctx context.Context, req trust.CheckRequest) (t
 // FirmwareDownload opens a published image as a stream, from a byte on, and
 // returns its whole size. Close the stream.
 func (s *Server) FirmwareDownload(ctx context.Context, image manifest.Digest, from int64) (stream io.ReadCloser, size int64, err error) {
+	if !s.fleet.Publishes(image) {
+		return nil, 0, fmt.Errorf("download %s: no release has this image: %w", image, repository.ErrNotFound)
+	}
 	f, size, err := s.repository.Firmware(ctx, image)
 	if err != nil {
 		return nil, 0, err

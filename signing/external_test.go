@@ -116,7 +116,7 @@ func TestExternalSignerSigns(t *testing.T) {
 }
 
 func TestExternalSignerWithAnotherKeyIsRefused(t *testing.T) {
-	k, other := generate(t, trust.PS256), generate(t, trust.PS256)
+	k, other := generate(t, trust.PS256), fresh(t, trust.PS256)
 	e := external(t, k, pemOf(t, other))
 	if _, err := trust.SignManifest(unsignedManifest(t), e); !errors.Is(err, trust.ErrBadSignature) {
 		t.Errorf("manifest: got %v", err)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/secure-ota/secure-ota/internal/cose"
@@ -19,7 +20,24 @@ import (
 	"github.com/secure-ota/secure-ota/version"
 )
 
+// An RSA key takes a second to make under the race detector: all tests but a
+// few share one, and get a copy that they may change.
+var sharedRSA = sync.OnceValues(func() (*signing.Key, error) { return signing.Generate(trust.PS256) })
+
 func generate(t testing.TB, alg trust.Algorithm) *signing.Key {
+	t.Helper()
+	if alg != trust.PS256 {
+		return fresh(t, alg)
+	}
+	k, err := sharedRSA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := *k
+	return &mine
+}
+
+func fresh(t testing.TB, alg trust.Algorithm) *signing.Key {
 	t.Helper()
 	k, err := signing.Generate(alg)
 	if err != nil {

@@ -3,6 +3,7 @@ package trust_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/cose"
 	tv "github.com/secure-ota/secure-ota/internal/testvectors"
@@ -22,6 +23,8 @@ var (
 	releaseEd           = tv.NewKey("release ed25519")
 	ring                = tv.Ring(rootA, rootB, rootC, rootD, rootE, release1, release2, release3, stranger, releaseP256, releaseEd)
 )
+
+var now = time.Unix(1_790_000_000, 0).UTC()
 
 var device = trust.DeviceID{Vendor: "acme", DeviceType: "sensor_v1", ID: "dev-0001"}
 

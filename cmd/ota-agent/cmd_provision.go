@@ -22,7 +22,7 @@ holds the device's secret: remove it afterwards.
 A device that is provisioned already takes only a newer key generation; what is
 installed stays.
 
-  ota device add gateway gw-17 --json | ssh gw-17 ota-agent provision --server https://ota.example.com - 
+  ota device add gateway gw-17 --json | ssh gw-17 ota-agent provision - --server https://ota.example.com
   ota-agent provision --server https://10.0.0.5:8443 --fingerprint 3f:9a:… --storage ./device device.json
 `,
 		setup: func(fs *flag.FlagSet, env *environment) func(context.Context, []string) error {

@@ -125,9 +125,9 @@ func killOnce(t *testing.T, k *killer, at int, oldImage, newImage []byte) bool {
 		r.must(s...)
 	}
 	r.server.Publish(manifest.NewSequence(1, 2), "2.0.0", newImage)
-	r.server.Hook = k.hook(r.server)
 	// The delay brings the kill to what follows the event, a write or a sync.
 	k.at, k.delay = at, time.Duration(at%4)*700*time.Microsecond
+	r.server.SetHook(k.hook(r.server))
 
 	killed := false
 	for _, s := range steps {

@@ -22,9 +22,7 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout
 // run is the program: tests start it, too. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env.Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, Getenv: os.Getenv, Now: time.Now}
-	root := newRoot(e)
-	root.SetArgs(args)
-	err := command.Execute(ctx, root)
+	err := command.Execute(ctx, newRoot(e, args))
 	if err != nil {
 		e.Say("ota: %v", err)
 		if h := hint.For(err); h != "" {

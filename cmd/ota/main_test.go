@@ -25,6 +25,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("OTA_SHARED", shared(t))
+			env.Values[serverKey{}] = &stopper{}
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -38,6 +39,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": exitCmd, "flip": flipCmd, "truncate": truncateCmd, "mode": modeCmd, "sigstructure": sigStructureCmd,
+			"server": serverCmd, "stopserver": stopServerCmd,
 		},
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/secure-ota/secure-ota/internal/cli/command"
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/offline"
 )
@@ -15,8 +16,10 @@ const rootExample = `  ota sign firmware.bin --key-out private_key.pem
   ota verify firmware.bin --public-key public_key.pem --signature firmware.bin.sig
   ota init --vendor acme --device-type sensor_v1`
 
-// newRoot wires the commands; each is in a file of its own.
-func newRoot(e *env.Env) *cobra.Command {
+// newRoot wires the command that args names; each is in a file of its own.
+// Those that work with private keys are in package offline, which reaches no
+// network.
+func newRoot(e *env.Env, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ota",
 		Short:         "Sign, publish and serve firmware, and prove what happened",
@@ -31,7 +34,40 @@ func newRoot(e *env.Env) *cobra.Command {
 	root.SetIn(e.Stdin)
 	root.SetOut(e.Stdout)
 	root.SetErr(e.Stderr)
+	root.SetArgs(args)
 	e.Flags(root.PersistentFlags())
-	root.AddCommand(offline.Commands(e)...)
+	command.Add(root, args, append(offline.Commands(e), onlineCommands(e)...))
+	if keyset, _, err := root.Find([]string{"keyset"}); err == nil && keyset != root {
+		keyset.AddCommand(keysetPublishCommand(e))
+	}
 	return root
+}
+
+// onlineCommands returns the commands that work on a data directory or a
+// running server. What they publish was signed by package offline.
+func onlineCommands(e *env.Env) []command.Lazy {
+	return []command.Lazy{
+		{Name: "publish", Make: func() *cobra.Command { return publishCommand(e) }},
+		{Name: "release", Make: func() *cobra.Command {
+			return command.Group("release", "List, show, withdraw and downgrade releases",
+				releaseListCommand(e), releaseShowCommand(e), releaseWithdrawCommand(e), releaseDowngradeCommand(e))
+		}},
+		{Name: "serve", Make: func() *cobra.Command { return serveCommand(e) }},
+		{Name: "login", Make: func() *cobra.Command { return loginCommand(e) }},
+		{Name: "device", Make: func() *cobra.Command {
+			return command.Group("device", "Add, list, show and revoke devices",
+				deviceAddCommand(e), deviceListCommand(e), deviceShowCommand(e), deviceRevokeCommand(e), deviceRetryCommand(e))
+		}},
+		{Name: "token", Make: func() *cobra.Command {
+			return command.Group("token", "Make, list and revoke operators' tokens",
+				tokenAddCommand(e), tokenListCommand(e), tokenRevokeCommand(e))
+		}},
+		{Name: "audit", Make: func() *cobra.Command {
+			return command.Group("audit", "Read and verify the audit log",
+				auditListCommand(e), auditVerifyCommand(e), auditCheckpointCommand(e))
+		}},
+		{Name: "fsck", Make: func() *cobra.Command { return fsckCommand(e) }},
+		{Name: "doctor", Make: func() *cobra.Command { return doctorCommand(e) }},
+		{Name: "demo", Make: func() *cobra.Command { return demoCommand(e) }},
+	}
 }

@@ -43,16 +43,19 @@ func build(c *crashfs.FS) {
 // A dir over a file system that may lose power at any moment.
 func reopen(t testing.TB, fsys fsatomic.FS) *blob.Dir {
 	t.Helper()
-	d, err := blob.Open(fsys, "/blobs", blob.Config{})
+	d, err := blob.Open(fsys, "/blobs", often)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
 
+// often syncs an upload in the middle of each Append, and again at its end.
+var often = blob.Config{SyncEvery: 1}
+
 func TestPutSurvivesPowerCuts(t *testing.T) {
 	run := func(fsys fsatomic.FS) error {
-		d, err := blob.Open(fsys, "/blobs", blob.Config{})
+		d, err := blob.Open(fsys, "/blobs", often)
 		if err != nil {
 			return err
 		}
@@ -98,10 +101,10 @@ func (u *uploader) run(d *blob.Dir) error {
 	}
 	for at := state.Offset; at < size; {
 		end, err := d.Append(ctx, digest, at, bytes.NewReader(firmware[at:min(at+3001, size)]))
+		at, u.offset = end, max(end, u.offset)
 		if err != nil {
 			return err
 		}
-		at, u.offset = end, end
 	}
 	_, err = d.Finish(ctx, digest)
 	u.finished = err == nil
@@ -112,7 +115,7 @@ func TestUploadSurvivesPowerCuts(t *testing.T) {
 	var u uploader
 	run := func(fsys fsatomic.FS) error {
 		u = uploader{}
-		d, err := blob.Open(fsys, "/blobs", blob.Config{})
+		d, err := blob.Open(fsys, "/blobs", often)
 		if err != nil {
 			return err
 		}
@@ -134,34 +137,63 @@ func TestUploadSurvivesPowerCuts(t *testing.T) {
 	})
 }
 
-func TestUploadSurvivesFailedOperations(t *testing.T) {
-	for name, run := range map[string]func(*blob.Dir) error{
-		"put":    func(d *blob.Dir) error { return put(d, firmware) },
-		"upload": func(d *blob.Dir) error { return new(uploader).run(d) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			var d *blob.Dir
-			once := func(fsys fsatomic.FS) (err error) {
-				if d, err = blob.Open(fsys, "/blobs", blob.Config{}); err != nil {
-					return err
-				}
-				return run(d)
-			}
-			crashfs.SweepFaults(t, []error{syscall.EIO, syscall.ENOSPC}, build, once, func(t testing.TB, c *crashfs.FS, injected, result error) {
-				if result != nil && !errors.Is(result, injected) {
-					t.Errorf("the cause is hidden: %v", result)
-				}
-				if d == nil {
-					d = reopen(t, c)
-				}
-				wholeOrAbsent(t, d, result == nil)
-				if err := run(d); err != nil { // in the same process: it lives on
-					t.Error("again: ", err)
-				}
-				for _, mode := range crashfs.Modes() {
-					wholeOrAbsent(t, reopen(t, c.Reboot(mode, 1)), true)
-				}
-			})
-		})
+func TestPutSurvivesFailedOperations(t *testing.T) {
+	run := func(fsys fsatomic.FS) error {
+		d, err := blob.Open(fsys, "/blobs", often)
+		if err != nil {
+			return err
+		}
+		return put(d, firmware)
 	}
+	failing(t, run, func(t testing.TB, c *crashfs.FS, result error) {
+		wholeOrAbsent(t, reopen(t, c), result == nil)
+		if err := run(c); err != nil {
+			t.Error("again: ", err)
+		}
+		for _, mode := range crashfs.Modes() {
+			wholeOrAbsent(t, reopen(t, c.Reboot(mode, 1)), true)
+		}
+	})
+}
+
+func TestUploadSurvivesFailedOperations(t *testing.T) {
+	var d *blob.Dir
+	var u uploader
+	run := func(fsys fsatomic.FS) (err error) {
+		u = uploader{}
+		if d, err = blob.Open(fsys, "/blobs", often); err != nil {
+			return err
+		}
+		return u.run(d)
+	}
+	failing(t, run, func(t testing.TB, c *crashfs.FS, result error) {
+		wholeOrAbsent(t, reopen(t, c), result == nil)
+		for _, mode := range crashfs.Modes() { // the power fails then, too
+			after, again := reopen(t, c.Reboot(mode, 1)), uploader{offset: u.offset}
+			if err := again.run(after); err != nil {
+				t.Error(mode, ", going on after byte ", u.offset, ": ", err)
+			}
+			wholeOrAbsent(t, after, true)
+		}
+		if d == nil {
+			d = reopen(t, c)
+		}
+		if err := u.run(d); err != nil { // or the process lives on
+			t.Error("again: ", err)
+		}
+		for _, mode := range crashfs.Modes() {
+			wholeOrAbsent(t, reopen(t, c.Reboot(mode, 1)), true)
+		}
+	})
+}
+
+// failing fails each operation of run once.
+func failing(t *testing.T, run func(fsatomic.FS) error, check func(t testing.TB, c *crashfs.FS, result error)) {
+	t.Helper()
+	crashfs.SweepFaults(t, []error{syscall.EIO, syscall.ENOSPC}, build, run, func(t testing.TB, c *crashfs.FS, injected, result error) {
+		if result != nil && !errors.Is(result, injected) {
+			t.Errorf("the cause is hidden: %v", result)
+		}
+		check(t, c, result)
+	})
 }

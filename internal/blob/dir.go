@@ -19,6 +19,9 @@ type Config struct {
 	MaxSize int64 // bytes of one blob; 0: what a manifest can name
 	Quota   int64 // bytes of all blobs and uploads; 0: none
 	Reserve int64 // bytes of the disk that stay free, for the database and the logs
+	// SyncEvery is how many bytes of one Append a power cut can cost; 0:
+	// DefaultSyncEvery.
+	SyncEvery int64
 	// Free returns how many bytes can still be written below dir. Nil: not
 	// asked. See DiskFree.
 	Free func(dir string) (int64, error)
@@ -38,15 +41,19 @@ type Dir struct {
 	path string
 	cfg  Config
 
-	mu   sync.Mutex
-	busy map[manifest.Digest]bool // uploads that a call works on
-	lock io.Closer                // of the process; nil until the first upload
+	mu     sync.Mutex
+	shards [256]bool                // directories of blobs that are made, durably
+	busy   map[manifest.Digest]bool // uploads that a call works on
+	lock   io.Closer                // of the process; nil until the first upload
 }
 
 // Open opens the directory at path and makes it if it is missing.
 func Open(fsys fsatomic.FS, path string, cfg Config) (*Dir, error) {
 	if cfg.MaxSize == 0 {
 		cfg.MaxSize = manifest.MaxImageSize
+	}
+	if cfg.SyncEvery == 0 {
+		cfg.SyncEvery = DefaultSyncEvery
 	}
 	d := &Dir{fsys: fsys, path: path, cfg: cfg, busy: map[manifest.Digest]bool{}}
 	for _, sub := range []string{blobsName, uploadsName} {
@@ -55,6 +62,19 @@ func Open(fsys fsatomic.FS, path string, cfg Config) (*Dir, error) {
 		}
 	}
 	return d, nil
+}
+
+// ready makes the directory of a blob, durably. That of an earlier blob is
+// ready: the sync of its parent is spared.
+func (d *Dir) ready(digest manifest.Digest) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.shards[digest[0]] {
+		return nil
+	}
+	err := fsatomic.MkdirAll(d.fsys, filepath.Dir(d.Name(digest)), dirPerm)
+	d.shards[digest[0]] = err == nil
+	return err
 }
 
 // Close gives up the lock on uploads. Open blobs stay open.
@@ -90,11 +110,10 @@ func (d *Dir) put(ctx context.Context, digest manifest.Digest, size int64, r io.
 	if err := d.room(size); err != nil {
 		return Sums{}, err
 	}
-	name := d.Name(digest)
-	if err := fsatomic.MkdirAll(d.fsys, filepath.Dir(name), dirPerm); err != nil {
+	if err := d.ready(digest); err != nil {
 		return Sums{}, err
 	}
-	pending, err := fsatomic.Create(d.fsys, name, filePerm)
+	pending, err := fsatomic.Create(d.fsys, d.Name(digest), filePerm)
 	if err != nil {
 		return Sums{}, err
 	}

@@ -72,7 +72,7 @@ func ParseMac0(raw []byte, want Typ, max int) (*Maced, error) {
 		return nil, fmt.Errorf("parse %s: %w: unprotected headers", want, reason.Malformed)
 	}
 	var h macHeader
-	if err := decodeHeader(w.Protected, &h, headerAlg, headerKID, headerTyp); err != nil {
+	if err := decodeHeader(w.Protected, &h); err != nil {
 		return nil, fmt.Errorf("parse %s: %w", want, err)
 	}
 	if h.Typ != want {

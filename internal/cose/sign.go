@@ -32,13 +32,6 @@ const MaxSignatureSize = 5120
 // A KID is the hint by which a signature or MAC names its key.
 type KID [KIDSize]byte
 
-// Header parameters of RFC 9052 section 3.1 and RFC 9596.
-const (
-	headerAlg = 1
-	headerKID = 4
-	headerTyp = 16
-)
-
 var tagSign = []byte{0xd8, 98}
 
 // A Signed is a parsed COSE_Sign. Nothing about it is verified.
@@ -55,6 +48,7 @@ type Signature struct {
 	Value []byte
 }
 
+// The labels are those of RFC 9052 section 3.1 and RFC 9596.
 type bodyHeader struct {
 	Typ Typ `cbor:"16,keyasint"`
 }
@@ -98,7 +92,7 @@ func ParseSigned(raw []byte, want Typ, max int) (*Signed, error) {
 		return nil, fmt.Errorf("parse %s: %w: unprotected headers", want, reason.Malformed)
 	}
 	var h bodyHeader
-	if err := decodeHeader(w.Protected, &h, headerTyp); err != nil {
+	if err := decodeHeader(w.Protected, &h); err != nil {
 		return nil, fmt.Errorf("parse %s: %w", want, err)
 	}
 	if h.Typ != want {
@@ -126,7 +120,7 @@ func parseSignature(w wireSignature) (Signature, error) {
 		return Signature{}, fmt.Errorf("%w: unprotected headers", reason.Malformed)
 	}
 	var h signerHeader
-	if err := decodeHeader(w.Protected, &h, headerAlg, headerKID); err != nil {
+	if err := decodeHeader(w.Protected, &h); err != nil {
 		return Signature{}, err
 	}
 	if len(h.KID) != KIDSize {
@@ -141,22 +135,14 @@ func parseSignature(w wireSignature) (Signature, error) {
 	return Signature{Alg: h.Alg, KID: KID(h.KID), Value: w.Value}, nil
 }
 
-// decodeHeader decodes a protected header that holds exactly the given
-// parameters.
-func decodeHeader(raw []byte, v any, want ...int64) error {
-	var params map[int64]cbor.RawMessage
-	if err := dcbor.Unmarshal(raw, &params); err != nil {
+// decodeHeader decodes a protected header that holds exactly the parameters of
+// the struct v points to: with one more or one less it would not encode to raw
+// again.
+func decodeHeader(raw []byte, v any) error {
+	if err := dcbor.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("protected header: %w", err)
 	}
-	for _, k := range want {
-		if _, ok := params[k]; !ok {
-			return fmt.Errorf("protected header: %w: parameter %d is missing", reason.Malformed, k)
-		}
-	}
-	if len(params) != len(want) {
-		return fmt.Errorf("protected header: %w: unknown parameters", reason.Malformed)
-	}
-	return dcbor.Unmarshal(raw, v)
+	return nil
 }
 
 // Encode returns the tagged COSE_Sign. More than MaxSignatures, which could not

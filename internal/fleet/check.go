@@ -33,11 +33,12 @@ func (f *Fleet) Check(ctx context.Context, req trust.CheckRequest, address strin
 	decision := f.decide(d, req, now)
 	switch {
 	case e.isNew(req.Nonce, d):
-		if next := observed(d, req, decision); next != nil {
-			if err := f.commitCheck(ctx, e, req, decision, address); err != nil {
-				f.cfg.Log.Error("fleet: check not recorded, nothing offered", "device", ref, "error", err)
-				decision.Release = nil
-			}
+		if observed(d, req, decision) == nil {
+			break
+		}
+		if err := f.commitCheck(ctx, e, req, decision, address); err != nil {
+			f.cfg.Log.Error("fleet: check not recorded, nothing offered", "device", ref, "error", err)
+			decision.Release = nil
 		}
 	case decision.Release != nil && decision.Release.Hash != d.Offer.Manifest:
 		decision.Release = nil // only what is on record is offered
@@ -126,8 +127,8 @@ func observed(d *Device, req trust.CheckRequest, decision Decision) *Device {
 	switch release := decision.Release; {
 	case release != nil && release.Hash != d.Offer.Manifest:
 		next.Offer = Offer{Manifest: release.Hash, Image: release.Manifest.ImageDigest}
-	case release == nil && !d.Offer.IsZero() && req.Boot != trust.BootTrial && req.ImageDigest != d.Offer.Image:
-		next.Offer = Offer{} // withdrawn, or no longer for this device
+	case release == nil && !d.Offer.IsZero() && req.Boot != trust.BootTrial:
+		next.Offer = Offer{} // it runs by now, was withdrawn, or is no longer for this device
 	}
 	if !stateChanged && next.Offer == d.Offer {
 		return nil

@@ -8,6 +8,8 @@
 //	types/TYPE/N.request       the next keyset, while it waits for signatures
 //	types/TYPE/sequence.json   the last sequence given to a release
 //	types/TYPE/rollback.json   releases published, approvals to go back (package rollback)
+//	server.json                what "ota serve" serves, and where
+//	logins.json                tokens of servers that this home publishes to, mode 0600
 //	lock                       held while something is changed; never removed
 //
 // Several machines may have homes of one vendor, each with some of the private
@@ -120,6 +122,9 @@ func Create(fsys fsatomic.FS, dir, vendor string, fill func(*Home) error) (*Home
 		return nil, fmt.Errorf("create home: %w", err)
 	}
 	if err := fill(h); err != nil {
+		return nil, fmt.Errorf("create home %s: %w", dir, err)
+	}
+	if err := h.SetServerConfig(DefaultServerConfig()); err != nil {
 		return nil, fmt.Errorf("create home %s: %w", dir, err)
 	}
 	text, err := encodeJSON(h.config)

@@ -62,7 +62,10 @@ func (h *Home) NextSequence(deviceType string, epoch uint32, known manifest.Sequ
 		}
 		return h.writeSequence(deviceType, next)
 	})
-	return next, err
+	if err != nil {
+		return 0, err
+	}
+	return next, nil
 }
 
 // UseSequence notes a sequence that somebody chose. It must be above all that

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
-	"github.com/secure-ota/secure-ota/trust"
 )
 
 // Record appends one more record to the audit log in this transaction, beside
@@ -171,56 +170,4 @@ func (db *DB) auditPage(ctx context.Context, after, last int64) (page []audit.Re
 			})
 	})
 	return page, err
-}
-
-// Checkpoint signs the head of the audit log if at least every records have
-// been appended since the last checkpoint, or any and the last checkpoint is
-// older than age. It returns the signed checkpoint, nil if none was due.
-// The server calls it every few seconds, and once before it stops.
-func (db *DB) Checkpoint(ctx context.Context, signer trust.Signer, every int64, age time.Duration) ([]byte, error) {
-	var head audit.Record
-	var lastSeq, lastMS int64
-	err := db.View(ctx, func(tx *Tx) (err error) {
-		if head, err = tx.AuditHead(); err != nil {
-			return err
-		}
-		err = tx.Get(`SELECT seq, time_ms FROM audit_checkpoints ORDER BY seq DESC LIMIT 1`, nil, &lastSeq, &lastMS)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("audit checkpoint: %w", err)
-	}
-	now := db.Now()
-	if head.Seq <= lastSeq || head.Seq-lastSeq < every && now.Sub(time.UnixMilli(lastMS)) < age {
-		return nil, nil
-	}
-	signed, err := audit.SignCheckpoint(audit.Checkpoint{Seq: head.Seq, Hash: head.Hash, Time: now}, signer)
-	if err != nil {
-		return nil, err
-	}
-	err = db.ChangeUnaudited(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`INSERT INTO audit_checkpoints (seq, time_ms, object) VALUES ($1, $2, $3)`, head.Seq, now.UnixMilli(), signed)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("audit checkpoint: %w", err)
-	}
-	return signed, nil
-}
-
-// Checkpoints returns the stored checkpoints of records after seq, signed,
-// oldest first.
-func (db *DB) Checkpoints(ctx context.Context, seq int64) (signed [][]byte, err error) {
-	err = db.View(ctx, func(tx *Tx) error {
-		return tx.Each(`SELECT object FROM audit_checkpoints WHERE seq > $1 ORDER BY seq`, []any{seq}, func(scan func(...any) error) error {
-			var raw []byte
-			err := scan(&raw)
-			signed = append(signed, raw)
-			return err
-		})
-	})
-	return signed, err
 }

@@ -107,7 +107,7 @@ func connect(path string, conns int, pragma string) (*sql.DB, error) {
 // Path returns the name of the database file.
 func (db *DB) Path() string { return db.path }
 
-// Close waits for running transactions and closes the database.
+// Close closes the database. Nobody may be using it any more.
 func (db *DB) Close() error {
 	// Readers first: the last connection to close writes the log back.
 	return explain(errors.Join(db.read.Close(), db.writer.close()))

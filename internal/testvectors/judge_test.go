@@ -3,8 +3,6 @@ package testvectors_test
 import (
 	"bytes"
 	"encoding/hex"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +18,6 @@ import (
 	"github.com/secure-ota/secure-ota/version"
 )
 
-const dir = "../../testvectors"
-
 // A judge gives the verdict on a vector, and what it read where it accepts.
 type judge func(t *testing.T, v tv.Vector) (says map[string]string, verdict error)
 
@@ -31,36 +27,15 @@ var judges = map[string]judge{
 	"return": judgeReturn, "release-document": judgeDocument,
 }
 
-func read(t testing.TB, path string) []tv.Vector {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vectors, err := tv.Parse(text)
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	if len(vectors) == 0 {
-		t.Fatalf("%s holds no vector", path)
-	}
-	return vectors
-}
-
-func files(t testing.TB) []string {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "*.txt"))
-	if err != nil || len(paths) != len(judges) {
-		t.Fatalf("found %d files of vectors, have judges for %d kinds (%v)", len(paths), len(judges), err)
-	}
-	return paths
-}
-
 func TestEveryVectorGetsItsVerdict(t *testing.T) {
-	for _, path := range files(t) {
-		t.Run(filepath.Base(path), func(t *testing.T) {
+	files := tv.Files(t)
+	if len(files) != len(judges) {
+		t.Fatalf("%d files of vectors, judges for %d kinds", len(files), len(judges))
+	}
+	for name, vectors := range files {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, v := range read(t, path) {
+			for _, v := range vectors {
 				says, err := judges[v.Kind](t, v)
 				if got := reason.Of(err); got != v.Expect {
 					t.Errorf("%s: got %d (%v), want %d %v", v.Name, uint8(got), err, uint8(v.Expect), v.Expect)
@@ -82,8 +57,8 @@ func TestEveryVectorGetsItsVerdict(t *testing.T) {
 // reason that concerns an object or what a device holds against it.
 func TestEveryReasonAnObjectCanBeRefusedForHasAVector(t *testing.T) {
 	seen := map[reason.Reason]bool{}
-	for _, path := range files(t) {
-		for _, v := range read(t, path) {
+	for _, vectors := range tv.Files(t) {
+		for _, v := range vectors {
 			seen[v.Expect] = true
 		}
 	}

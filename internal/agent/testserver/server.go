@@ -187,6 +187,13 @@ func (s *Server) Problems() []string {
 	return append([]string{}, s.problems...)
 }
 
+// SetHook sets Hook while the server serves.
+func (s *Server) SetHook(f func(http.ResponseWriter, *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Hook = f
+}
+
 // HTTP returns a client that calls the server without a network.
 func (s *Server) HTTP() *http.Client { return &http.Client{Transport: transport{s}} }
 
@@ -206,7 +213,10 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // ServeHTTP serves the device protocol.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.Hook != nil && s.Hook(w, r) {
+	s.mu.Lock()
+	hook := s.Hook
+	s.mu.Unlock()
+	if hook != nil && hook(w, r) {
 		return
 	}
 	word, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/"), "/")

@@ -21,6 +21,27 @@ func Group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	return group
 }
 
+// A Lazy command is made when it is asked for: making them all takes longer
+// than to verify a small file.
+type Lazy struct {
+	Name string
+	Make func() *cobra.Command
+}
+
+// Add adds to root the command that args begins with, or all of them if it
+// begins with none, as for help and completion.
+func Add(root *cobra.Command, args []string, commands []Lazy) {
+	for _, c := range commands {
+		if len(args) > 0 && c.Name == args[0] {
+			root.AddCommand(c.Make())
+			return
+		}
+	}
+	for _, c := range commands {
+		root.AddCommand(c.Make())
+	}
+}
+
 // Execute runs a command line. An error from before a command's own work, such
 // as an unknown flag or a missing argument, becomes an exit.UsageError.
 func Execute(ctx context.Context, root *cobra.Command) error {

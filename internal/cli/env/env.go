@@ -65,6 +65,15 @@ type printable interface{ WriteText(io.Writer) error }
 // Print writes data to standard output, as text or, with --json, as JSON.
 func (e *Env) Print(v printable) error { return e.PrintTo(e.Stdout, v) }
 
+// PrintData is Print for data that has a wire form of its own: with --json it
+// is that, the same as the management API's; text is for people.
+func (e *Env) PrintData(data any, text printable) error {
+	if e.JSON {
+		return record.WriteJSON(e.Stdout, data)
+	}
+	return text.WriteText(e.Stdout)
+}
+
 // PrintTo is Print to another writer, for a command whose standard output is
 // taken by a file.
 func (e *Env) PrintTo(w io.Writer, v printable) error {

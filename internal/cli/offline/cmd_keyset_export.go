@@ -5,6 +5,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
+	"github.com/secure-ota/secure-ota/internal/home"
 )
 
 func keysetExportCommand(e *env.Env) *cobra.Command {
@@ -28,7 +29,7 @@ all keysets of the type, oldest first, and the public keys they name.`,
 			}
 			data, err := keysetArg(h, args)
 			if err == nil && bundle {
-				data, err = BundleOf(h, args[0])
+				data, err = encodedBundle(h, args[0])
 			}
 			if err != nil {
 				return err
@@ -39,4 +40,12 @@ all keysets of the type, oldest first, and the public keys they name.`,
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "where it goes")
 	cmd.Flags().BoolVar(&bundle, "bundle", false, "all keysets of the type and their public keys")
 	return cmd
+}
+
+func encodedBundle(h *home.Home, deviceType string) ([]byte, error) {
+	b, err := KeysetBundle(h, deviceType)
+	if err != nil {
+		return nil, err
+	}
+	return b.Encode()
 }

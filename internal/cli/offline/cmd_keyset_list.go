@@ -9,6 +9,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/record"
 	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/trust"
 )
 
@@ -64,7 +65,15 @@ func keysetRow(h *home.Home, deviceType string) (record.Record, error) {
 		{Name: "roots", Value: fmt.Sprintf("%d of %d", ks.RootThreshold, len(ks.Roots))},
 		{Name: "release keys", Value: fmt.Sprintf("%d of %d", ks.ReleaseThreshold, len(ks.Releases))},
 		{Name: "security floor", Value: ks.SecurityFloor},
-		{Name: "last sequence", Value: last},
+		{Name: "last sequence", Value: orNone(last)},
 		{Name: "waiting", Value: waiting != nil},
 	}, nil
+}
+
+// orNone shows a sequence that was never given out as none.
+func orNone(s manifest.Sequence) any {
+	if s == 0 {
+		return nil
+	}
+	return s
 }

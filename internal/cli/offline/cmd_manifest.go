@@ -31,6 +31,8 @@ only devices provisioned without a vendor, and the sequence is 1.1 or --sequence
 		RunE: func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
 	}
 	o.spec.Flags(cmd)
+	cmd.MarkFlagRequired("device-type")
+	cmd.MarkFlagRequired("version")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "where the manifest goes (default: FILE.manifest)")
 	cmd.AddCommand(manifestSignCommand(e))
 	return cmd

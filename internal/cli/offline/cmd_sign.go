@@ -127,7 +127,7 @@ func (o *signOptions) signWithNewKey(file string) error {
 		o.publicKeyOut = filepath.Join(filepath.Dir(o.keyOut), "public_key.pem")
 	}
 	for _, name := range []string{o.keyOut, o.publicKeyOut} {
-		if err := refuseExisting(name); err != nil {
+		if err := RefuseExisting(name); err != nil {
 			return err
 		}
 	}

@@ -31,15 +31,11 @@ func addNamed(keys, ring trust.KeyRing, ks *trust.Keyset) {
 	}
 }
 
-// BundleOf returns the encoded bundle of all keysets of a device type.
-func BundleOf(h *home.Home, deviceType string) ([]byte, error) {
+// KeysetBundle returns all keysets of a device type and the keys they name.
+func KeysetBundle(h *home.Home, deviceType string) (trust.Bundle, error) {
 	chain, err := h.Keysets(deviceType)
 	if err != nil {
-		return nil, err
+		return trust.Bundle{}, err
 	}
-	b, err := keysetBundle(h, chain)
-	if err != nil {
-		return nil, err
-	}
-	return b.Encode()
+	return keysetBundle(h, chain)
 }

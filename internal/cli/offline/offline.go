@@ -11,18 +11,22 @@ import (
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 )
 
-// Commands returns the offline commands.
-func Commands(e *env.Env) []*cobra.Command {
-	return []*cobra.Command{
-		signCommand(e),
-		verifyCommand(e),
-		manifestCommand(e),
-		inspectCommand(e),
-		initCommand(e),
-		command.Group("key", "Make, show, rotate and export keys",
-			keyGenerateCommand(e), keyListCommand(e), keyShowCommand(e), keyRotateCommand(e), keyExportCommand(e)),
-		command.Group("keyset", "Say whom the devices of a type trust, signed by the roots",
-			keysetNewCommand(e), keysetShowCommand(e), keysetListCommand(e), keysetRequestCommand(e), keysetSignCommand(e),
-			keysetImportCommand(e), keysetExportCommand(e), keysetDiscardCommand(e)),
+// Commands returns the offline commands, to be made when they are asked for.
+func Commands(e *env.Env) []command.Lazy {
+	return []command.Lazy{
+		{Name: "sign", Make: func() *cobra.Command { return signCommand(e) }},
+		{Name: "verify", Make: func() *cobra.Command { return verifyCommand(e) }},
+		{Name: "manifest", Make: func() *cobra.Command { return manifestCommand(e) }},
+		{Name: "inspect", Make: func() *cobra.Command { return inspectCommand(e) }},
+		{Name: "init", Make: func() *cobra.Command { return initCommand(e) }},
+		{Name: "key", Make: func() *cobra.Command {
+			return command.Group("key", "Make, show, rotate and export keys",
+				keyGenerateCommand(e), keyListCommand(e), keyShowCommand(e), keyRotateCommand(e), keyExportCommand(e))
+		}},
+		{Name: "keyset", Make: func() *cobra.Command {
+			return command.Group("keyset", "Say whom the devices of a type trust, signed by the roots",
+				keysetNewCommand(e), keysetShowCommand(e), keysetListCommand(e), keysetRequestCommand(e), keysetSignCommand(e),
+				keysetImportCommand(e), keysetExportCommand(e), keysetDiscardCommand(e))
+		}},
 	}
 }

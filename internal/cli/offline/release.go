@@ -35,6 +35,8 @@ type ReleaseSpec struct {
 	OldestReturn    manifest.Sequence
 	Security        bool
 	DowngradeFrom   []manifest.Sequence // not empty: an approved downgrade
+	ImageDigest     manifest.Digest     // of an image that is published already; zero: a file is hashed
+	ImageSize       int64               // bytes, with ImageDigest
 
 	signers signerFlags
 }
@@ -58,11 +60,14 @@ func (s *ReleaseSpec) Flags(cmd *cobra.Command) {
 	textFlag(flags, &s.Expires, "expires", "`DATE` after which devices with a clock refuse it")
 	textFlag(flags, &s.OldestReturn, "rollback-window", "oldest `SEQUENCE` to which a device may return by itself (default: none)")
 	flags.BoolVar(&s.Security, "security", false, "mark it as fixing a vulnerability")
-	s.signers.add(cmd, "a release key of the type")
-	s.signers.pass.FileFlag(flags)
-	cmd.MarkFlagRequired("device-type")
-	cmd.MarkFlagRequired("version")
+	s.SignerFlags(cmd)
 	cmd.RegisterFlagCompletionFunc("device-type", CompleteTypes(s.signers.env))
+}
+
+// SignerFlags adds the flags that say who signs; Flags includes them.
+func (s *ReleaseSpec) SignerFlags(cmd *cobra.Command) {
+	s.signers.add(cmd, "a release key of the type")
+	s.signers.pass.FileFlag(cmd.Flags())
 }
 
 // A Release is a release ready to be signed, or signed.
@@ -148,9 +153,11 @@ func (s *ReleaseSpec) describe(h *home.Home, image string) (*manifest.Manifest, 
 	if document != nil {
 		m.ReleaseDigest = sha256.Sum256(document)
 	}
-	digest, size, err := hashImage(s.signers.env, image)
-	if err != nil {
-		return nil, nil, err
+	digest, size := s.ImageDigest, s.ImageSize
+	if digest.IsZero() {
+		if digest, size, err = hashImage(s.signers.env, image); err != nil {
+			return nil, nil, err
+		}
 	}
 	return m, document, m.SetImage(digest, size)
 }
@@ -290,14 +297,32 @@ func (r *Release) verify(h *home.Home, chain []trust.VerifiedKeyset) error {
 	return err
 }
 
+// OpenRelease takes a release that was made and signed elsewhere: its signed
+// manifest and release document, which may be nil. It must verify under the
+// newest keyset of the home.
+func OpenRelease(h *home.Home, raw, document []byte) (*Release, error) {
+	m, _, err := trust.ParseManifest(raw)
+	if err != nil {
+		return nil, err
+	}
+	if m.ReleaseDigest.IsZero() {
+		document = nil
+	}
+	chain, err := h.Keysets(m.DeviceType)
+	if err != nil {
+		return nil, err
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("%s: %w", m.DeviceType, home.ErrNoKeyset)
+	}
+	r := &Release{Manifest: m, Raw: raw, Document: document}
+	return r, r.verify(h, chain)
+}
+
 // Bundle returns the release as it goes to a repository: manifest, release
 // document, the type's keysets, and the keys to check them with.
 func (r *Release) Bundle(h *home.Home) (trust.Bundle, error) {
-	chain, err := h.Keysets(r.Manifest.DeviceType)
-	if err != nil {
-		return trust.Bundle{}, err
-	}
-	b, err := keysetBundle(h, chain)
+	b, err := KeysetBundle(h, r.Manifest.DeviceType)
 	b.Manifest, b.ReleaseDocument = r.Raw, r.Document
 	return b, err
 }

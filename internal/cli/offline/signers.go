@@ -171,8 +171,8 @@ func CompleteTypes(e *env.Env) cobra.CompletionFunc {
 	}
 }
 
-// exists refuses a file that is already there, before any work is done for it.
-func refuseExisting(name string) error {
+// RefuseExisting refuses a file that is already there, before any work is done for it.
+func RefuseExisting(name string) error {
 	if _, err := os.Lstat(name); err == nil {
 		return fmt.Errorf("%s: %w", name, fs.ErrExist)
 	}

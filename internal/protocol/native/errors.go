@@ -68,9 +68,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Error == "" {
 		p.Error = err.Error()
 	}
+	if counted(status) {
+		h.fleet.Refused(protocol.Address(r), http.StatusText(status))
+	}
 	switch {
 	case status == http.StatusUnauthorized:
-		h.fleet.Refused(protocol.Address(r), "device")
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		h.log.Info("native: refused", "request", id, "address", r.RemoteAddr, "path", r.URL.Path, "error", err)
 	case status == http.StatusServiceUnavailable:
@@ -80,4 +82,14 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.log.Error("native: failed", "request", id, "path", r.URL.Path, "error", err)
 	}
 	protocol.WriteProblem(w, status, p)
+}
+
+// counted says whether a refusal is counted for the audit log. That an object
+// is not there is no refusal.
+func counted(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge:
+		return true
+	}
+	return false
 }

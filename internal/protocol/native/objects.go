@@ -137,7 +137,7 @@ func (h *Handler) firmware(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	w.WriteHeader(status)
-	if err := h.stream(w, f, part); err != nil {
+	if err := h.stream(r.Context(), w, f, part); err != nil {
 		h.log.Info("native: firmware stream broke off", "image", digest, "address", r.RemoteAddr, "error", err)
 		// The status is sent; only a broken connection tells the client that
 		// the image is not whole.

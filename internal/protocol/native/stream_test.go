@@ -46,7 +46,7 @@ func TestTheKernelGetsTheFileItself(t *testing.T) {
 	defer f.Close()
 	h := &Handler{stall: stallTime}
 	w := &fromFile{ResponseRecorder: httptest.NewRecorder()}
-	if err := h.stream(w, f, span{5, 250_000}); err != nil {
+	if err := h.stream(t.Context(), w, f, span{5, 250_000}); err != nil {
 		t.Fatal(err)
 	}
 	if w.calls == 0 || w.other > 0 {

@@ -1,5 +1,6 @@
-// Command gen writes the files of testvectors/. It takes the directory as its
-// argument. The same program writes the same bytes on every machine.
+// Command gen writes the files of testvectors/ and docs/spec/examples.md. It
+// takes the project's root as its argument, otherwise it is run there. It writes
+// the same bytes on every machine.
 package main
 
 import (
@@ -11,33 +12,34 @@ import (
 )
 
 func main() {
-	dir := "testvectors"
+	dir := "."
 	if len(os.Args) > 1 {
 		dir = os.Args[1]
 	}
 	for name, content := range files() {
-		if err := fsatomic.WriteFile(fsatomic.OS(), filepath.Join(dir, name), content, 0o644); err != nil {
+		if err := fsatomic.WriteFile(fsatomic.OS(), filepath.Join(dir, filepath.FromSlash(name)), content, 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, "gen:", err)
 			os.Exit(1)
 		}
 	}
 }
 
-// files returns every file by its name.
+// files returns every file by its name below the project's root.
 func files() map[string][]byte {
 	w, d := newWorld(), newDevice()
 	return map[string][]byte{
-		"cbor.txt":             cborFile(),
-		"cose-key.txt":         coseKeyFile(w),
-		"keyset.txt":           keysetFile(w),
-		"manifest.txt":         manifestFile(w),
-		"device-key.txt":       deviceKeyFile(d),
-		"check-request.txt":    requestFile(d),
-		"check-response.txt":   responseFile(d),
-		"report.txt":           reportFile(d),
-		"bare.txt":             bareFile(),
-		"bundle.txt":           bundleFile(w),
-		"return.txt":           returnFile(),
-		"release-document.txt": documentFile(),
+		"testvectors/cbor.txt":             cborFile(),
+		"testvectors/cose-key.txt":         coseKeyFile(w),
+		"testvectors/keyset.txt":           keysetFile(w),
+		"testvectors/manifest.txt":         manifestFile(w),
+		"testvectors/device-key.txt":       deviceKeyFile(d),
+		"testvectors/check-request.txt":    requestFile(d),
+		"testvectors/check-response.txt":   responseFile(d),
+		"testvectors/report.txt":           reportFile(d),
+		"testvectors/bare.txt":             bareFile(),
+		"testvectors/bundle.txt":           bundleFile(w),
+		"testvectors/return.txt":           returnFile(),
+		"testvectors/release-document.txt": documentFile(),
+		"docs/spec/examples.md":            examplesFile(w, d),
 	}
 }

@@ -172,6 +172,7 @@ func responseFile(d *device) []byte {
 	m.invalid("manifest size 0", m.good.with(8, num(0)))
 	m.invalid("manifest size over 32 bits", m.good.with(8, num(1<<32)))
 	m.invalid("manifest hash of zeros", m.good.with(7, bstr(make([]byte, 32))))
+	m.invalid("manifest hash of zeros for nothing to install", nothing.with(7, bstr(make([]byte, 32))))
 	m.invalid("manifest hash of 33 bytes", m.good.with(7, bstr(make([]byte, 33))))
 	m.invalid("retry seconds over 32 bits", m.good.with(6, num(1<<32)))
 	m.invalid("patch without a manifest", nothing.with(9, array(num(1), num(4096), bstr(digest("a patch")))))

@@ -67,7 +67,7 @@ func (r *Result) conclude(v Verdict, err error, against string) {
 	r.Verdict, r.Err = v, err
 	r.Record.Add("verifies", v)
 	if err != nil {
-		r.Record.Add("reason", err.Error())
+		r.Record.Add("refused because", err.Error())
 	}
 	r.Record.Add("against", against)
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/record"
+)
+
+type auditListOptions struct {
+	env    *env.Env
+	target target
+	filter audit.Filter
+	since  time.Duration
+}
+
+func auditListCommand(e *env.Env) *cobra.Command {
+	o := auditListOptions{env: e, target: target{env: e}}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List what happened, the newest first",
+		Example: `  ota audit list --action release. --since 24h
+  ota audit list --object device:sensor_v1/dev-0001 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.filter.Actor, "actor", "", "only what `WHO` did, such as user:alice")
+	flags.StringVar(&o.filter.Action, "action", "", "only this `ACTION`; with a dot at its end all below it, such as release.")
+	flags.StringVar(&o.filter.Object, "object", "", "only what happened to `WHAT`, such as device:sensor_v1/dev-0001")
+	flags.DurationVar(&o.since, "since", 0, "only the last `TIME`, such as 24h")
+	flags.Int64Var(&o.filter.Before, "before", 0, "only records before this `NUMBER`: the next page")
+	flags.IntVar(&o.filter.Limit, "limit", 100, "at most so many records")
+	flags.BoolVar(&o.filter.Oldest, "oldest", false, "the oldest first")
+	o.target.flags(cmd)
+	return cmd
+}
+
+func (o *auditListOptions) run(ctx context.Context) error {
+	if o.since > 0 {
+		o.filter.Since = o.env.Now().Add(-o.since)
+	}
+	return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
+		list, err := m.AuditRecords(ctx, o.filter)
+		if err != nil {
+			return err
+		}
+		t := record.Table{}
+		for _, r := range list {
+			t = append(t, record.Record{
+				{Name: "n", Value: r.Seq},
+				{Name: "time", Value: r.Time.Format(time.RFC3339)},
+				{Name: "actor", Value: r.Actor},
+				{Name: "action", Value: r.Action},
+				{Name: "object", Value: r.Object},
+				{Name: "after", Value: string(r.After)},
+			})
+		}
+		return o.env.PrintData(list, t)
+	})
+}

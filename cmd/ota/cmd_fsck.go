@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/exit"
+	"github.com/secure-ota/secure-ota/internal/cli/record"
+	"github.com/secure-ota/secure-ota/repository"
+)
+
+// errUnsound is the verdict of a check that found problems.
+var errUnsound = errors.New("the repository is not sound")
+
+func fsckCommand(e *env.Env) *cobra.Command {
+	data, repair := "", false
+	cmd := &cobra.Command{
+		Use:   "fsck",
+		Short: "Check that a data directory is sound: signatures, images, audit log",
+		Long: `Read everything in a data directory and say whether it is sound: the database is whole, every
+keyset and manifest verifies, every image hashes to what its manifest says, the audit log is
+unbroken and tells of every release. It changes nothing and may run beside a server.
+
+--repair removes leftovers of uploads and publications that broke off more than a day ago. What
+else is found wants a person. Exit codes: 0 sound, 1 not sound.`,
+		Example: `  ota fsck --data /var/lib/ota`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return fsck(cmd.Context(), e, data, repair) },
+	}
+	cmd.Flags().StringVar(&data, "data", "", "data `DIR` (default: that of the home)")
+	cmd.Flags().BoolVar(&repair, "repair", false, "remove leftovers older than a day")
+	return cmd
+}
+
+func fsck(ctx context.Context, e *env.Env, data string, repair bool) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	t := target{env: e, data: data}
+	if t.data == "" {
+		h, err := e.HomeIfAny()
+		if err != nil {
+			return err
+		}
+		if h == nil {
+			return exit.Usagef("there is no home: name the data directory with --data")
+		}
+		c, err := h.ServerConfig()
+		if err != nil {
+			return err
+		}
+		t.data = c.Data
+	}
+	local, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, local.Close(context.WithoutCancel(ctx))) }()
+	if repair {
+		removed, err := local.Repository.Repair(ctx, repository.Actor{Name: "local:" + userName()}, repository.RepairAge)
+		if err != nil {
+			return err
+		}
+		e.Say("removed %d leftovers", removed)
+	}
+	report, err := local.Repository.Fsck(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.PrintData(report, reportRecord(report)); err != nil {
+		return err
+	}
+	if !report.Sound() {
+		return errUnsound
+	}
+	return nil
+}
+
+func reportRecord(r repository.Report) record.Record {
+	said := record.Record{
+		{Name: "sound", Value: r.Sound()},
+		{Name: "keysets", Value: r.Keysets},
+		{Name: "releases", Value: r.Releases},
+		{Name: "images", Value: r.Images},
+		{Name: "image bytes", Value: r.ImageBytes},
+		{Name: "audit records", Value: r.AuditRecords},
+		{Name: "audit confirmed", Value: r.AuditConfirmed, Note: "the newest record that a checkpoint confirms"},
+	}
+	for name, found := range map[string][]repository.Finding{"problems": r.Problems, "leftovers": r.Leftovers, "foreign files": r.Foreign} {
+		t := record.Table{}
+		for _, f := range found {
+			t = append(t, record.Record{{Name: "object", Value: f.Object}, {Name: "problem", Value: f.Problem}})
+		}
+		if len(t) > 0 {
+			said.Add(name, t)
+		}
+	}
+	return said
+}

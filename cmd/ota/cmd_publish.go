@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/offline"
+	"github.com/secure-ota/secure-ota/internal/cli/progress"
+	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+type publishOptions struct {
+	env      *env.Env
+	target   target
+	spec     *offline.ReleaseSpec
+	to       string
+	manifest string
+}
+
+func publishCommand(e *env.Env) *cobra.Command {
+	o := publishOptions{env: e, target: target{env: e, create: true}, spec: offline.NewReleaseSpec(e)}
+	cmd := &cobra.Command{
+		Use:   "publish FILE",
+		Short: "Sign a firmware file as a release and publish it",
+		Long: `Make the manifest of a firmware file, sign it, and publish both with the keysets of the home. The
+release number is the last one that the home or the server knows, plus 1.
+
+The private key is used on this machine and goes nowhere. An upload that breaks off is resumed.
+What the server would refuse is refused before the file travels: unsigned, signed by another type's
+key or a revoked one, a version or sequence that does not rise.
+
+With --manifest the manifest was made and signed elsewhere (ota manifest); its release document is
+taken from FILE.release.`,
+		Example: `  ota publish firmware.bin --device-type sensor_v1 --version 2.1.0 --key release-sensor_v1-1 --release-notes "Fixes CVE-2024-12345"
+  ota publish firmware.bin --device-type sensor_v1 --version 2.1.0 --key release-sensor_v1-1 --to /var/lib/ota
+  ota publish firmware.bin --manifest firmware.bin.manifest --to https://ota.example.com`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
+	}
+	o.spec.Flags(cmd)
+	o.target.flags(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.to, "to", "", "publish to a data `DIR or URL`, as --data and --server")
+	flags.StringVar(&o.manifest, "manifest", "", "publish with this signed manifest `FILE`")
+	cmd.MarkFlagsOneRequired("manifest", "device-type")
+	cmd.MarkFlagsMutuallyExclusive("manifest", "device-type")
+	cmd.MarkFlagsMutuallyExclusive("manifest", "version")
+	cmd.MarkFlagsRequiredTogether("device-type", "version")
+	cmd.MarkFlagsMutuallyExclusive("to", "data", "server")
+	return cmd
+}
+
+func (o *publishOptions) run(ctx context.Context, file string) error {
+	switch {
+	case strings.Contains(o.to, "://"):
+		o.target.server = o.to
+	case o.to != "":
+		o.target.data = o.to
+	}
+	h, err := o.env.Home()
+	if err != nil {
+		return err
+	}
+	return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
+		r, err := o.release(ctx, m, h, file)
+		if err != nil {
+			return err
+		}
+		return publish(ctx, o.env, m, h, r, file)
+	})
+}
+
+// release makes the release, or takes the one that was made elsewhere.
+func (o *publishOptions) release(ctx context.Context, m api.Management, h *home.Home, file string) (*offline.Release, error) {
+	if o.manifest == "" {
+		known, err := lastSequence(ctx, m, h, o.spec.DeviceType)
+		if err != nil {
+			return nil, err
+		}
+		return o.spec.Build(h, file, known)
+	}
+	raw, err := o.env.ReadFile(o.manifest, trust.MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	document, err := o.env.ReadFile(file+".release", trust.MaxReleaseDocument)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return offline.OpenRelease(h, raw, document)
+}
+
+// maxJump is how far ahead of the home a server's last release number may be.
+// The number comes from the server, and is signed: one that lies must not make
+// this home use up a key epoch.
+const maxJump = 100_000
+
+// lastSequence returns the last sequence that the server has of a type.
+func lastSequence(ctx context.Context, m api.Management, h *home.Home, deviceType string) (manifest.Sequence, error) {
+	releases, err := m.Releases(ctx, deviceType)
+	if err != nil {
+		return 0, err
+	}
+	ours, err := h.LastSequence(deviceType)
+	if err != nil {
+		return 0, err
+	}
+	known := manifest.Sequence(0)
+	for _, r := range releases {
+		known = max(known, r.Sequence)
+	}
+	if known.Epoch() == max(ours.Epoch(), 1) && known.Number() > ours.Number() && known.Number()-ours.Number() > min(maxJump, math.MaxUint32) {
+		return 0, fmt.Errorf("the server says that its last release of %s is %s, this home's is %s: %w", deviceType, known, ours, errJump)
+	}
+	return known, nil
+}
+
+var errJump = errors.New("the release number jumps")
+
+// publish brings keysets, image and release to the server, in this order.
+func publish(ctx context.Context, e *env.Env, m api.Management, h *home.Home, r *offline.Release, file string) error {
+	if r.Missing != nil {
+		return r.Missing
+	}
+	bundle, err := r.Bundle(h)
+	if err != nil {
+		return err
+	}
+	if err := publishKeysets(ctx, m, h, r.Manifest.DeviceType); err != nil {
+		return err
+	}
+	if err := m.CheckRelease(ctx, bundle); err != nil {
+		return err
+	}
+	if file != "" {
+		if err := upload(ctx, e, m, r.Manifest, file); err != nil {
+			return err
+		}
+	}
+	published, err := m.AddRelease(ctx, bundle)
+	if err != nil {
+		return err
+	}
+	if err := h.RecordRelease(r.Manifest, r.Verified.Hash()); err != nil {
+		return fmt.Errorf("it is published, but not recorded in the home: %w", err)
+	}
+	return e.PrintData(published, releaseRecord(published))
+}
+
+func upload(ctx context.Context, e *env.Env, m api.Management, described *manifest.Manifest, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	bar := progress.New(e.Stderr, "upload", e.Now, e.Getenv)
+	defer bar.End()
+	return m.Upload(ctx, described.ImageDigest, int64(described.ImageSize), f, bar.Show)
+}
+
+// publishKeysets brings the server the keysets of the home that it lacks.
+func publishKeysets(ctx context.Context, m api.Management, h *home.Home, deviceType string) error {
+	newest, err := h.Newest(deviceType)
+	if err != nil {
+		return err
+	}
+	held, err := m.Keysets(ctx, deviceType)
+	if err != nil {
+		return err
+	}
+	if len(held) > 0 && held[0].Version >= newest.Keyset().Version {
+		return nil
+	}
+	bundle, err := offline.KeysetBundle(h, deviceType)
+	if err != nil {
+		return err
+	}
+	_, err = m.AddKeyset(ctx, bundle)
+	return err
+}

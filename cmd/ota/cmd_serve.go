@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/exit"
+	"github.com/secure-ota/secure-ota/internal/cli/record"
+	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/server"
+)
+
+type serveOptions struct {
+	env     *env.Env
+	config  server.Config
+	verbose bool
+}
+
+func serveCommand(e *env.Env) *cobra.Command {
+	o := serveOptions{env: e}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve devices, operators and the console from a data directory",
+		Long: `Serve a data directory: SQLite and files, TLS on. Without --cert it makes a certificate of its
+own, once, whose fingerprint clients pin. The first start prints an administrator's token, once.
+
+The flags' defaults stand in server.json of the home; without a home, --data is needed.
+--plain opens a second listener without TLS, for devices that have none: it carries only what
+protects itself. It ends on an interrupt, after the running requests.`,
+		Example: `  ota serve
+  ota serve --data /var/lib/ota --public-url https://ota.example.com --cert tls.crt --cert-key tls.key
+  ota serve --data data --listen 127.0.0.1:0 --plain 127.0.0.1:0 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.config.Dir, "data", "", "data `DIR`, made if it is missing")
+	flags.StringVar(&o.config.TLSAddress, "listen", "", "`HOST:PORT` of the TLS listener, or none (default :8443)")
+	flags.StringVar(&o.config.PlainAddress, "plain", "", "`HOST:PORT` of a listener without TLS (default: none)")
+	flags.StringVar(&o.config.PublicURL, "public-url", "", "`URL` under which devices reach the server")
+	flags.StringVar(&o.config.CertFile, "cert", "", "PEM `FILE` of the certificate (default: a certificate of its own)")
+	flags.StringVar(&o.config.KeyFile, "cert-key", "", "PEM `FILE` of its key")
+	flags.DurationVar(&o.config.Retry, "retry", time.Hour, "when devices ask again")
+	flags.BoolVar(&o.verbose, "verbose", false, "log every request")
+	cmd.MarkFlagsRequiredTogether("cert", "cert-key")
+	return cmd
+}
+
+func (o *serveOptions) run(ctx context.Context) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := o.fromHome(); err != nil {
+		return err
+	}
+	key, err := makeAuditKey(o.config.Dir)
+	if err != nil {
+		return err
+	}
+	o.config.AuditSigner = key
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	o.config.Log = slog.New(slog.NewTextHandler(o.env.Stderr, &slog.HandlerOptions{Level: level}))
+	s, err := server.New(ctx, o.config)
+	if err != nil {
+		return err
+	}
+	if err := s.Listen(ctx); err != nil {
+		s.Close(context.WithoutCancel(ctx))
+		return err
+	}
+	if err := o.announce(s); err != nil {
+		s.Close(context.WithoutCancel(ctx))
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// fromHome fills in what no flag says.
+func (o *serveOptions) fromHome() error {
+	h, err := o.env.HomeIfAny()
+	if err != nil {
+		return err
+	}
+	c := home.DefaultServerConfig()
+	switch {
+	case h != nil:
+		if c, err = h.ServerConfig(); err != nil {
+			return err
+		}
+		o.config.Vendor = h.Vendor()
+	case o.config.Dir == "":
+		return exit.Usagef("there is no home: name the data directory with --data")
+	}
+	for _, f := range []struct {
+		flag *string
+		home string
+	}{
+		{&o.config.Dir, c.Data},
+		{&o.config.TLSAddress, c.TLSAddress},
+		{&o.config.PlainAddress, c.PlainAddress},
+		{&o.config.PublicURL, c.PublicURL},
+	} {
+		if *f.flag == "" {
+			*f.flag = f.home
+		}
+	}
+	return nil
+}
+
+// announce says where the server is and how to know it; the token, once.
+func (o *serveOptions) announce(s *server.Server) error {
+	dir, err := filepath.Abs(o.config.Dir)
+	if err != nil {
+		return err
+	}
+	said := record.Record{{Name: "data", Value: dir}}
+	if a := s.TLSAddr(); a != nil {
+		said.Add("tls", "https://"+a.String())
+		said.Add("fingerprint", s.Fingerprint())
+	}
+	if a := s.PlainAddr(); a != nil {
+		said.Add("plain", "http://"+a.String())
+	}
+	said.Add("public url", o.config.PublicURL)
+	if token, ok := s.InitialToken(); ok {
+		said.Addn("administrator token", token, "shown this once: ota login")
+	}
+	return o.env.Print(said)
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/exit"
+	"github.com/secure-ota/secure-ota/internal/cli/record"
+)
+
+func tokenAddCommand(e *env.Env) *cobra.Command {
+	t, role, valid := target{env: e}, "", time.Duration(0)
+	cmd := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Make an operator's token, which is shown this once",
+		Long: `Make an operator's token. Roles: viewer sees everything but secrets, publisher adds signed keysets
+and releases, administrator adds devices and tokens and withdraws releases.`,
+		Example: `  ota token add ci --role publisher --valid 8760h`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			parsed, err := auth.ParseRole(role)
+			if err != nil {
+				return exit.Usagef("--role: %w", err)
+			}
+			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
+				token, err := m.AddToken(ctx, auth.NewOperator{Name: args[0], Role: parsed, Valid: valid})
+				if err != nil {
+					return err
+				}
+				return e.Print(record.Record{
+					{Name: "name", Value: args[0]},
+					{Name: "role", Value: parsed},
+					{Name: "token", Value: token.Reveal(), Note: "shown this once"},
+				})
+			})
+		},
+	}
+	cmd.Flags().StringVar(&role, "role", "", "viewer, publisher, approver or administrator")
+	cmd.Flags().DurationVar(&valid, "valid", 0, "how long it is good (default: until it is revoked)")
+	cmd.MarkFlagRequired("role")
+	t.flags(cmd)
+	return cmd
+}
+
+func tokenListCommand(e *env.Env) *cobra.Command {
+	t := target{env: e}
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the operators' tokens, without their secrets",
+		Example: "  ota token list",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
+				list, err := m.Tokens(ctx)
+				if err != nil {
+					return err
+				}
+				rows := record.Table{}
+				for _, o := range list {
+					rows = append(rows, record.Record{
+						{Name: "name", Value: o.Name},
+						{Name: "role", Value: o.Role},
+						{Name: "created", Value: moment(o.CreatedAt)},
+						{Name: "expires", Value: moment(o.ExpiresAt)},
+					})
+				}
+				return e.PrintData(list, rows)
+			})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+func tokenRevokeCommand(e *env.Env) *cobra.Command {
+	t := target{env: e}
+	cmd := &cobra.Command{
+		Use:     "revoke NAME",
+		Short:   "End an operator's token",
+		Example: "  ota token revoke ci",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
+				return m.RevokeToken(ctx, args[0])
+			})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
