@@ -26,18 +26,30 @@ func releaseObject(identity manifest.Digest) string { return "release:" + identi
 // before its image travels. It changes nothing. Keysets that the bundle brings
 // are not looked at: add them first.
 func (r *Repository) CheckRelease(ctx context.Context, b trust.Bundle) (*manifest.Manifest, error) {
-	var m *manifest.Manifest
-	err := r.db.View(ctx, func(tx *store.Tx) error {
-		_, verified, err := r.admissible(tx, b)
-		if err == nil {
-			m = verified.Manifest()
-		}
-		return err
-	})
+	m, _, err := r.examine(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("check release: %w", err)
 	}
 	return m, nil
+}
+
+// examine returns the manifest of a bundle that may be published, and the
+// release if it is published already.
+func (r *Repository) examine(ctx context.Context, b trust.Bundle) (m *manifest.Manifest, known *Release, err error) {
+	err = r.db.View(ctx, func(tx *store.Tx) error {
+		_, verified, err := r.admissible(tx, b)
+		if err != nil {
+			return err
+		}
+		m = verified.Manifest()
+		release, err := r.findRelease(tx, verified.Identity())
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		known = &release
+		return err
+	})
+	return m, known, err
 }
 
 // AddFirmware publishes the release of a bundle with its image, which is read
@@ -106,13 +118,16 @@ func (r *Repository) publish(ctx context.Context, actor Actor, b trust.Bundle, i
 	}
 	// Once before the image, so that gigabytes are not taken in vain, and once
 	// in the transaction, because others publish, too.
-	m, err := r.CheckRelease(ctx, b)
+	m, known, err := r.examine(ctx, b)
 	if err != nil {
 		return Release{}, err
 	}
 	sums, err := image(m)
 	if err != nil {
 		return Release{}, explainBlob(err)
+	}
+	if known != nil {
+		return *known, nil
 	}
 	var release Release
 	entry := audit.Entry{Actor: actor.Name, Address: actor.Address, Action: actionPublish}
@@ -123,7 +138,7 @@ func (r *Repository) publish(ctx context.Context, actor Actor, b trust.Bundle, i
 		}
 		release, err = r.findRelease(tx, verified.Identity())
 		if err == nil {
-			return store.NoChange // it is there: admissible lets only the same release pass
+			return store.NoChange // somebody else was faster with the same release
 		}
 		if !errors.Is(err, ErrNotFound) {
 			return err

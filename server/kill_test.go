@@ -259,6 +259,7 @@ func (v *vendor) provision(c *api.Client) {
 }
 
 func TestAnUploadGoesOnWhereAKilledServerLeftIt(t *testing.T) {
+	t.Parallel()
 	dir, v := t.TempDir(), newVendor(t)
 	image := make([]byte, 24<<20)
 	rand.Read(image)

@@ -174,6 +174,7 @@ func TestAStopCutsWhatTakesTooLong(t *testing.T) {
 }
 
 func TestTheKernelSendsTheImage(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("sendfile is watched on Linux only")
 	}
@@ -223,6 +224,7 @@ func sentBytes(trace string) (total int64) {
 }
 
 func TestNoSecretIsWrittenAnywhere(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	dir := t.TempDir()
 	s := otatest.New(t, otatest.Options{Config: func(c *server.Config) {

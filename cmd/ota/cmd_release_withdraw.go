@@ -18,7 +18,7 @@ func releaseWithdrawCommand(e *env.Env) *cobra.Command {
 		Long: `Offer a release to no more devices. Devices that have it keep it: to bring them back, publish a
 newer release or an approved downgrade (ota release downgrade). It cannot be undone.`,
 		Example:           `  ota release withdraw sensor_v1 2.1.0 --reason "drains the battery"`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              releaseArgs,
 		ValidArgsFunction: offline.CompleteTypes(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {

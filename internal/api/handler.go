@@ -50,7 +50,9 @@ func (h *Handler) handle(method, path string, serve serve) {
 		err := h.serve(serve, w, r)
 		if err != nil {
 			h.fail(w, r, err)
+			return
 		}
+		h.log.Debug("api: served", "method", r.Method, "path", r.URL.Path, "address", r.RemoteAddr)
 	})
 }
 

@@ -57,6 +57,7 @@ func TestLookalike(t *testing.T) {
 		"": false, "\x85": false, "\x85\x69": false, "\x85\x69S": true, "\x85\x69Sig": true, "\x84\x64MAC0": true,
 		"\x9f\x7f\x69Signature": true, "\x9b\x00\x00\x00\x00\x00\x00\x00\x05\x7b\x00\x00\x00\x00\x00\x00\x00\x09Signature": true,
 		"\x85\x69Firmware": false, "\x45\x69Signature": false, "\x85\x49Signature": false, "Signature": false, "\x7fELF": false, "\x85\x69signature": false,
+		"\x9b": false, "\x9b\x00\x00": false, "\x85\x7b\x00": false,
 		"\x85" + strings.Repeat("\x7f", 1<<20): false,
 	} {
 		if got := cose.Lookalike([]byte(text)); got != want {

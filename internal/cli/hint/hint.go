@@ -4,17 +4,24 @@
 package hint
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
 
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/offline"
 	"github.com/secure-ota/secure-ota/internal/cli/offline/inspect"
 	"github.com/secure-ota/secure-ota/internal/cli/passphrase"
 	"github.com/secure-ota/secure-ota/internal/cli/secret"
+	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/repository"
+	"github.com/secure-ota/secure-ota/server"
 	"github.com/secure-ota/secure-ota/signing"
 	"github.com/secure-ota/secure-ota/trust"
 	"github.com/secure-ota/secure-ota/version"
@@ -51,6 +58,36 @@ func table() []entry {
 		{signing.ErrExternalTimeout, "check that the signer works by itself: it reads the message from stdin and writes the signature to stdout"},
 		{trust.ErrKeyPolicy, "want RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256 or Ed25519"},
 		{offline.ErrMACKey, "make one: (umask 077; openssl rand -hex 32 > mac.key)"},
+
+		// Servers. Their refusals carry reasons too, so they stand before those.
+		{home.ErrNoServer, "ota login URL --fingerprint HEX stores a token; OTA_TOKEN is used without it"},
+		{api.ErrFingerprint, "compare with what ota serve prints; if the server did not change, somebody is in between: do not go on"},
+		{auth.ErrUnauthorized, "the token was revoked, has expired, or is another server's: ota login URL"},
+		{auth.ErrForbidden, "ask an administrator, or for a token with that role: ota token add NAME --role ROLE"},
+		{auth.ErrNoMaster, "restore the file from a backup; without it the keyed devices of the type must be provisioned again"},
+		{auth.ErrPermissions, "others may have read it; if you are sure they have not: chmod 600 FILE"},
+		{api.ErrTooMany, "wait a little, then try again"},
+		{api.ErrAuditBroken, "the log was changed after it was written: keep a copy as evidence, and look at who can write to the data directory"},
+		{api.ErrNoAuditKey, "ota serve makes the audit key at its first start: secrets/audit.pem in the data directory"},
+		{repository.ErrUnknownType, "publish the type's first keyset as an administrator: ota keyset publish TYPE"},
+		{fleet.ErrNoKeyset, "publish the type's first keyset: ota keyset publish TYPE"},
+		{repository.ErrUnsigned, "sign it: ota publish --key KEY, or ota manifest sign"},
+		{repository.ErrWrongTypeKey, "sign with a release key of that device type: ota keyset show TYPE"},
+		{repository.ErrRevokedKey, "sign with the current release key: ota keyset show TYPE"},
+		{repository.ErrVersion, "rollback protection: the version must rise; to go back on purpose: ota release downgrade"},
+		{repository.ErrSequence, "rollback protection: sequences only rise; leave --sequence out"},
+		{repository.ErrBelowFloor, "rollback protection: give --security-counter at least the floor that ota keyset show TYPE prints"},
+		{repository.ErrImage, "the firmware was modified after its manifest was signed: take the original, or make a new manifest"},
+		{repository.ErrWithdrawn, "a release that was withdrawn stays so: publish it under a new version"},
+		{repository.ErrNoImage, "its image was removed or never uploaded: ota publish FILE uploads it"},
+		{repository.ErrTooOpen, "run the chmod that the message names; whoever can write there can replace the database"},
+		{repository.ErrMissing, "ota serve or ota publish --to DIR makes a data directory; otherwise correct --data"},
+		{repository.ErrDamaged, "ota fsck says what is damaged; restore it from a backup"},
+		{fleet.ErrExists, "it exists; to provision a device again: ota device add TYPE ID --enrol --again"},
+		{auth.ErrExists, "choose another name, or revoke it first: ota token revoke NAME"},
+		{fleet.ErrNotFound, "ota device list shows the devices"},
+		{repository.ErrNotFound, "ota release list and ota device list show what there is"},
+		{server.ErrConfig, "see: ota serve --help, and server.json of the home"},
 
 		// The home.
 		{home.ErrNoHome, "make one: ota init --vendor NAME --device-type TYPE; or name it: --home DIR, OTA_HOME"},
@@ -91,6 +128,9 @@ func table() []entry {
 		{syscall.EDQUOT, "the disk quota is used up; what was there before is unchanged"},
 		{syscall.EFBIG, "the file size limit is reached (ulimit -f); what was there before is unchanged"},
 		{syscall.EROFS, "the file system is read-only: choose another place"},
+		{syscall.EADDRINUSE, "another program listens there: ota serve --listen HOST:PORT, or stop it"},
+		{syscall.ECONNREFUSED, "start the server there (ota serve), or correct the URL"},
+		{context.DeadlineExceeded, "the other side did not answer in time: check network and firewall"},
 		{fs.ErrExist, "nothing was overwritten: choose another name, or move the file away if it is not needed"},
 		{fs.ErrPermission, "check who owns the file and its directory, and whether they are writable: ls -ld"},
 		{fs.ErrNotExist, "check the path; directories for output must exist"},
@@ -103,6 +143,10 @@ func For(err error) string {
 		if errors.Is(err, e.err) {
 			return e.hint
 		}
+	}
+	var unknownCA x509.UnknownAuthorityError
+	if errors.As(err, &unknownCA) {
+		return "no CA that this machine knows vouches for the server: pin its certificate with --fingerprint, as ota serve prints it"
 	}
 	var usage *exit.UsageError
 	if errors.As(err, &usage) {

@@ -96,3 +96,27 @@ func run(b *testing.B, url, contentType string, body func(i int) []byte) {
 	}
 	b.StopTimer()
 }
+
+// BenchmarkDownload fetches an image of 64 MiB over loopback: by sendfile, and
+// through TLS.
+func BenchmarkDownload(b *testing.B) {
+	system := otatest.New(b)
+	image := make([]byte, 64<<20)
+	release := system.Publish("1.0.0", image)
+	for name, base := range map[string]string{"plain": system.PlainURL, "TLS": system.URL} {
+		b.Run(name, func(b *testing.B) {
+			client := system.HTTPClient()
+			b.SetBytes(int64(len(image)))
+			for b.Loop() {
+				resp, err := client.Get(base + "/v1/firmware/" + release.ImageDigest.String())
+				if err != nil {
+					b.Fatal(err)
+				}
+				if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != int64(len(image)) {
+					b.Fatal(n, err)
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+}

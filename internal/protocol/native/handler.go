@@ -86,7 +86,9 @@ func (h *Handler) handle(method, path string, serve func(http.ResponseWriter, *h
 	h.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) {
 		if err := serve(w, r); err != nil {
 			h.fail(w, r, err)
+			return
 		}
+		h.log.Debug("native: served", "method", r.Method, "path", r.URL.Path, "address", r.RemoteAddr)
 	})
 	allow := method
 	if method == http.MethodGet {

@@ -158,6 +158,11 @@ func manifestAlgorithms(f *tv.Writer, w *world, body []byte) {
 	bad("P-256 with s = 0", w.relP256, func(m []byte) []byte { s, _ := w.relP256.Sign(m); clear(s[32:]); return s })
 	bad("P-256 with r plus the order", w.relP256, func(m []byte) []byte { return append(bytes.Repeat([]byte{0xff}, 32), make([]byte, 32)...) })
 	bad("P-256 a byte long", w.relP256, func(m []byte) []byte { s, _ := w.relP256.Sign(m); return append(s, 0) })
+	bad("P-256 with a zero before s", w.relP256, func(m []byte) []byte {
+		s, _ := w.relP256.Sign(m)
+		return slices.Concat(s[:32], []byte{0}, s[32:])
+	})
+	bad("P-256 of 31 bytes", w.relP256, func(m []byte) []byte { s, _ := w.relP256.Sign(m); return s[:31] })
 	bad("Ed25519 with S plus the order", w.relEd, func(m []byte) []byte { return plusOrder(w.relEd, m) })
 	bad("Ed25519 of zeros", w.relEd, func([]byte) []byte { return make([]byte, 64) })
 	bad("RSA-3072 with salt 20", w.rel3072, func(m []byte) []byte { return w.rel3072.SignSalt(m, 20) })

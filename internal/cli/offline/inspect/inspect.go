@@ -156,7 +156,9 @@ func explainMap(data []byte, c Context) (Result, error) {
 // server's, and "ota audit verify" holds it against the log.
 func explainCheckpoint(data []byte, obj *cose.Signed, c Context) (Result, error) {
 	r := Result{Record: start(obj.Typ.String(), data)}
-	fields, err := explainFields(obj.Payload, nil)
+	fields, err := explainFields(obj.Payload, map[int64]fieldName{
+		0: {name: "format"}, 1: {name: "record"}, 2: {name: "record hash"}, 3: {"time", unixMilli},
+	})
 	if err != nil {
 		return Result{}, err
 	}

@@ -56,6 +56,8 @@ func unixTime(v any) any {
 	return v
 }
 
+func unixMilli(v any) any { return unixTime(number(v) / 1000) }
+
 func enum(words ...string) func(any) any {
 	return func(v any) any {
 		if n := number(v); n < uint64(len(words)) {
