@@ -20,16 +20,21 @@ const (
 	maxPeak = 16 << 20 // bytes of memory for a signature, whatever the file's size
 )
 
-// A goal is the most CPU of ours for one of OpenSSL's, by size of the file.
+// A goal is the most CPU of ours for one of OpenSSL's, by size of the file. A
+// ratio over it is printed as missed; what fails the test is one over the
+// slack, too, which no noise of a shared machine explains.
 type goal struct {
 	size         int64
 	sign, verify float64
+	slack        float64
 }
 
-var goals = []goal{
-	{1 << 20, 1.0, 0.85},
-	{64 << 20, 1.0, 1.0},
-	{1 << 30, 1.0, 1.0},
+func goals() []goal {
+	return []goal{
+		{1 << 20, 1.0, 0.85, 1.4}, // milliseconds, most of them the start of the process
+		{64 << 20, 1.0, 1.0, 1.1},
+		{1 << 30, 1.0, 1.0, 1.1},
+	}
 }
 
 // TestSignCPU measures the CPU time, user and system, of whole processes, the
@@ -59,21 +64,21 @@ func TestSignCPU(t *testing.T) {
 	dgst := func(args ...string) []string { return append(append([]string{openssl, "dgst"}, pss...), args...) }
 
 	t.Logf("CPU ms of one process, median of %d rounds: ota, openssl dgst, ratio (goal), peak of ota", rounds)
-	for _, g := range goals {
+	for _, g := range goals() {
 		if (raceEnabled || testing.Short()) && g.size > 1<<20 {
 			continue
 		}
 		grow(t, file, g.size)
-		compare(t, g.size, "sign", g.sign,
+		compare(t, g, "sign", g.sign,
 			[]string{ota, "sign", file, "--key", private, "-o", ourSig},
 			dgst("-sign", private, "-out", theirSig, file))
-		compare(t, g.size, "verify", g.verify,
+		compare(t, g, "verify", g.verify,
 			[]string{ota, "verify", file, "--public-key", public, "--signature", theirSig},
 			dgst("-verify", public, "-signature", ourSig, file))
 	}
 }
 
-func compare(t *testing.T, size int64, what string, goal float64, ours, theirs []string) {
+func compare(t *testing.T, g goal, what string, goal float64, ours, theirs []string) {
 	t.Helper()
 	var our, their []time.Duration
 	peak := int64(0)
@@ -96,12 +101,16 @@ func compare(t *testing.T, size int64, what string, goal float64, ours, theirs [
 	}
 	a, b := median(our), median(their)
 	ratio := float64(a) / float64(b)
-	t.Logf("%-6s %5d MiB  %9.2f %9.2f  %.2f (%.2f)  %4.1f MiB", what, size>>20, ms(a), ms(b), ratio, goal, float64(peak)/(1<<20))
+	verdict := ""
 	if ratio > goal {
-		t.Errorf("%s of %d MiB takes %.2f of openssl's CPU, goal %.2f", what, size>>20, ratio, goal)
+		verdict = "  missed"
+	}
+	t.Logf("%-6s %5d MiB  %9.2f %9.2f  %.2f (%.2f)  %4.1f MiB%s", what, g.size>>20, ms(a), ms(b), ratio, goal, float64(peak)/(1<<20), verdict)
+	if ratio > goal*g.slack && !raceEnabled { // beside other tests the figures say nothing
+		t.Errorf("%s of %d MiB takes %.2f of openssl's CPU, goal %.2f", what, g.size>>20, ratio, goal)
 	}
 	if peak > maxPeak {
-		t.Errorf("%s of %d MiB takes %d bytes of memory, goal %d", what, size>>20, peak, maxPeak)
+		t.Errorf("%s of %d MiB takes %d bytes of memory, goal %d", what, g.size>>20, peak, maxPeak)
 	}
 }
 
@@ -145,6 +154,9 @@ func grow(t *testing.T, name string, size int64) {
 		if _, err := f.Write(chunk); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := f.Sync(); err != nil { // or whoever syncs next would pay for it
+		t.Fatal(err)
 	}
 }
 

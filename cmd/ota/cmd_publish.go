@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"strings"
 
@@ -85,7 +84,7 @@ func (o *publishOptions) run(ctx context.Context, file string) error {
 func (o *publishOptions) release(ctx context.Context, m api.Management, h *home.Home, file string) (*offline.Release, error) {
 	if o.manifest == "" {
 		known, err := lastSequence(ctx, m, h, o.spec.DeviceType)
-		if err != nil {
+		if err != nil && (!errors.Is(err, errJump) || o.spec.Sequence == 0) {
 			return nil, err
 		}
 		return o.spec.Build(h, file, known)
@@ -120,7 +119,7 @@ func lastSequence(ctx context.Context, m api.Management, h *home.Home, deviceTyp
 	for _, r := range releases {
 		known = max(known, r.Sequence)
 	}
-	if known.Epoch() == max(ours.Epoch(), 1) && known.Number() > ours.Number() && known.Number()-ours.Number() > min(maxJump, math.MaxUint32) {
+	if known > ours+maxJump && known.Epoch() == max(ours.Epoch(), 1) {
 		return 0, fmt.Errorf("the server says that its last release of %s is %s, this home's is %s: %w", deviceType, known, ours, errJump)
 	}
 	return known, nil

@@ -19,13 +19,13 @@ var version = "unknown"
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run is the program: tests start it, too. It returns the exit code.
+// run is the program. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env.Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, Getenv: os.Getenv, Now: time.Now}
 	err := command.Execute(ctx, newRoot(e, args))
 	if err != nil {
 		e.Say("ota: %v", err)
-		if h := hint.For(err); h != "" {
+		if h := hint.For(err, onlineHints()); h != "" {
 			e.Say("hint: %s", h)
 		}
 	}

@@ -38,7 +38,7 @@ func newRoot(e *env.Env, args []string) *cobra.Command {
 	e.Flags(root.PersistentFlags())
 	command.Add(root, args, append(offline.Commands(e), onlineCommands(e)...))
 	if keyset, _, err := root.Find([]string{"keyset"}); err == nil && keyset != root {
-		keyset.AddCommand(keysetPublishCommand(e))
+		keyset.AddCommand(keysetPublishCommand(e)) // the one command about keysets that needs a server
 	}
 	return root
 }

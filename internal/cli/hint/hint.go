@@ -1,4 +1,4 @@
-// Package hint is the one table that tells people what to do next when a
+// Package hint is the table that tells people what to do next when a
 // command refuses or fails. It stands at the edge: errors say what happened,
 // by their types; here is what helps.
 package hint
@@ -11,32 +11,27 @@ import (
 	"io/fs"
 	"syscall"
 
-	"github.com/secure-ota/secure-ota/internal/api"
-	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/offline"
 	"github.com/secure-ota/secure-ota/internal/cli/offline/inspect"
 	"github.com/secure-ota/secure-ota/internal/cli/passphrase"
 	"github.com/secure-ota/secure-ota/internal/cli/secret"
-	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/home"
-	"github.com/secure-ota/secure-ota/repository"
-	"github.com/secure-ota/secure-ota/server"
 	"github.com/secure-ota/secure-ota/signing"
 	"github.com/secure-ota/secure-ota/trust"
 	"github.com/secure-ota/secure-ota/version"
 )
 
-// An entry says what to do about an error.
-type entry struct {
-	err  error
-	hint string
+// An Entry says what to do about an error.
+type Entry struct {
+	Err  error
+	Hint string
 }
 
-// table returns the hints. The first that fits wins, so what is more special
-// stands before what is more general.
-func table() []entry {
-	return []entry{
+// table returns the hints that need no server. The first that fits wins, so
+// what is more special stands before what is more general.
+func table() []Entry {
+	return []Entry{
 		// Bare signatures.
 		{offline.ErrModified, "the key fits, the file does not: fetch the file and its signature again from the same place; if they come from you, sign the file again"},
 		{offline.ErrOtherKey, "check that the public key belongs to the signing key (openssl pkey -in private_key.pem -pubout prints the right one) and that the signature was transferred in binary"},
@@ -58,36 +53,6 @@ func table() []entry {
 		{signing.ErrExternalTimeout, "check that the signer works by itself: it reads the message from stdin and writes the signature to stdout"},
 		{trust.ErrKeyPolicy, "want RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256 or Ed25519"},
 		{offline.ErrMACKey, "make one: (umask 077; openssl rand -hex 32 > mac.key)"},
-
-		// Servers. Their refusals carry reasons too, so they stand before those.
-		{home.ErrNoServer, "ota login URL --fingerprint HEX stores a token; OTA_TOKEN is used without it"},
-		{api.ErrFingerprint, "compare with what ota serve prints; if the server did not change, somebody is in between: do not go on"},
-		{auth.ErrUnauthorized, "the token was revoked, has expired, or is another server's: ota login URL"},
-		{auth.ErrForbidden, "ask an administrator, or for a token with that role: ota token add NAME --role ROLE"},
-		{auth.ErrNoMaster, "restore the file from a backup; without it the keyed devices of the type must be provisioned again"},
-		{auth.ErrPermissions, "others may have read it; if you are sure they have not: chmod 600 FILE"},
-		{api.ErrTooMany, "wait a little, then try again"},
-		{api.ErrAuditBroken, "the log was changed after it was written: keep a copy as evidence, and look at who can write to the data directory"},
-		{api.ErrNoAuditKey, "ota serve makes the audit key at its first start: secrets/audit.pem in the data directory"},
-		{repository.ErrUnknownType, "publish the type's first keyset as an administrator: ota keyset publish TYPE"},
-		{fleet.ErrNoKeyset, "publish the type's first keyset: ota keyset publish TYPE"},
-		{repository.ErrUnsigned, "sign it: ota publish --key KEY, or ota manifest sign"},
-		{repository.ErrWrongTypeKey, "sign with a release key of that device type: ota keyset show TYPE"},
-		{repository.ErrRevokedKey, "sign with the current release key: ota keyset show TYPE"},
-		{repository.ErrVersion, "rollback protection: the version must rise; to go back on purpose: ota release downgrade"},
-		{repository.ErrSequence, "rollback protection: sequences only rise; leave --sequence out"},
-		{repository.ErrBelowFloor, "rollback protection: give --security-counter at least the floor that ota keyset show TYPE prints"},
-		{repository.ErrImage, "the firmware was modified after its manifest was signed: take the original, or make a new manifest"},
-		{repository.ErrWithdrawn, "a release that was withdrawn stays so: publish it under a new version"},
-		{repository.ErrNoImage, "its image was removed or never uploaded: ota publish FILE uploads it"},
-		{repository.ErrTooOpen, "run the chmod that the message names; whoever can write there can replace the database"},
-		{repository.ErrMissing, "ota serve or ota publish --to DIR makes a data directory; otherwise correct --data"},
-		{repository.ErrDamaged, "ota fsck says what is damaged; restore it from a backup"},
-		{fleet.ErrExists, "it exists; to provision a device again: ota device add TYPE ID --enrol --again"},
-		{auth.ErrExists, "choose another name, or revoke it first: ota token revoke NAME"},
-		{fleet.ErrNotFound, "ota device list shows the devices"},
-		{repository.ErrNotFound, "ota release list and ota device list show what there is"},
-		{server.ErrConfig, "see: ota serve --help, and server.json of the home"},
 
 		// The home.
 		{home.ErrNoHome, "make one: ota init --vendor NAME --device-type TYPE; or name it: --home DIR, OTA_HOME"},
@@ -137,11 +102,13 @@ func table() []entry {
 	}
 }
 
-// For returns what to do about an error, "" if nothing is known.
-func For(err error) string {
-	for _, e := range table() {
-		if errors.Is(err, e.err) {
-			return e.hint
+// For returns what to do about an error, "" if nothing is known. It looks in
+// more before its own table: the refusals of servers, which carry the reasons of
+// that table, too.
+func For(err error, more []Entry) string {
+	for _, e := range append(more, table()...) {
+		if errors.Is(err, e.Err) {
+			return e.Hint
 		}
 	}
 	var unknownCA x509.UnknownAuthorityError

@@ -41,21 +41,21 @@ func TestEveryTroubleOfTheFoundingDocumentHasItsHint(t *testing.T) {
 		{"wrong passphrase", signing.ErrPassphrase, "passphrase is wrong"},
 		{"wrong usage", &exit.UsageError{Command: "ota sign", Err: errors.New("x")}, "ota sign --help"},
 	} {
-		if got := For(fmt.Errorf("some command: %w", c.err)); !strings.Contains(got, c.want) {
+		if got := For(fmt.Errorf("some command: %w", c.err), nil); !strings.Contains(got, c.want) {
 			t.Errorf("%s: hint %q, want one with %q", c.trouble, got, c.want)
 		}
 	}
-	if got := For(errors.New("unknown")); got != "" {
+	if got := For(errors.New("unknown"), nil); got != "" {
 		t.Errorf("an unknown error has the hint %q", got)
 	}
 }
 
-// Every refusal of an object that a command can show has a hint.
+// The first that fits wins, so no entry may stand behind a more general one.
 func TestNoEntryHidesAnother(t *testing.T) {
 	for i, e := range table() {
 		for _, before := range table()[:i] {
-			if errors.Is(e.err, before.err) {
-				t.Errorf("%v never gets its hint: %v stands before it", e.err, before.err)
+			if errors.Is(e.Err, before.Err) {
+				t.Errorf("%v never gets its hint: %v stands before it", e.Err, before.Err)
 			}
 		}
 	}

@@ -180,7 +180,7 @@ func (s *ReleaseSpec) document() ([]byte, error) {
 }
 
 // hashChunk is how much of an image is in memory at a time, in bytes.
-const hashChunk = 256 << 10
+const hashChunk = 64 << 10
 
 func hashImage(e *env.Env, name string) (manifest.Digest, int64, error) {
 	f, err := e.Open(name)

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/cli/hint"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/repository"
+	"github.com/secure-ota/secure-ota/server"
+)
+
+// onlineHints says what to do about the refusals of servers and repositories.
+// The first that fits wins.
+func onlineHints() []hint.Entry {
+	return []hint.Entry{
+		{Err: errNotPublishedHere, Hint: "run it in the home that published the version; ota release list shows what there is"},
+		{Err: errJump, Hint: "if it is true, say which number comes next: --sequence EPOCH.NUMBER"},
+		{Err: errUnsound, Hint: "restore what is damaged from a backup; ota fsck --repair removes harmless leftovers"},
+		{Err: errUnwell, Hint: "do what stands in the last column, then run ota doctor again"},
+		{Err: home.ErrNoServer, Hint: "ota login URL --fingerprint HEX stores a token; OTA_TOKEN is used without it"},
+		{Err: api.ErrFingerprint, Hint: "compare with what ota serve prints; if the server did not change, somebody is in between: do not go on"},
+		{Err: auth.ErrUnauthorized, Hint: "the token was revoked, has expired, or is another server's: ota login URL"},
+		{Err: auth.ErrForbidden, Hint: "ask an administrator, or for a token with that role: ota token add NAME --role ROLE"},
+		{Err: auth.ErrNoMaster, Hint: "restore the file from a backup; without it the keyed devices of the type must be provisioned again"},
+		{Err: auth.ErrPermissions, Hint: "others may have read it; if you are sure they have not: chmod 600 FILE"},
+		{Err: api.ErrTooMany, Hint: "wait a little, then try again"},
+		{Err: api.ErrAuditBroken, Hint: "the log was changed after it was written: keep a copy as evidence, and look at who can write to the data directory"},
+		{Err: api.ErrNoAuditKey, Hint: "ota serve makes the audit key at its first start: secrets/audit.pem in the data directory"},
+		{Err: repository.ErrUnknownType, Hint: "publish the type's first keyset as an administrator: ota keyset publish TYPE"},
+		{Err: fleet.ErrNoKeyset, Hint: "publish the type's first keyset: ota keyset publish TYPE"},
+		{Err: repository.ErrUnsigned, Hint: "sign it: ota publish --key KEY, or ota manifest sign"},
+		{Err: repository.ErrWrongTypeKey, Hint: "sign with a release key of that device type: ota keyset show TYPE"},
+		{Err: repository.ErrRevokedKey, Hint: "sign with the current release key: ota keyset show TYPE"},
+		{Err: repository.ErrVersion, Hint: "rollback protection: the version must rise; to go back on purpose: ota release downgrade"},
+		{Err: repository.ErrSequence, Hint: "rollback protection: sequences only rise; leave --sequence out"},
+		{Err: repository.ErrBelowFloor, Hint: "rollback protection: give --security-counter at least the floor that ota keyset show TYPE prints"},
+		{Err: repository.ErrImage, Hint: "the firmware was modified after its manifest was signed: take the original, or make a new manifest"},
+		{Err: repository.ErrWithdrawn, Hint: "a release that was withdrawn stays so: publish it under a new version"},
+		{Err: repository.ErrNoImage, Hint: "its image was removed or never uploaded: ota publish FILE uploads it"},
+		{Err: repository.ErrTooOpen, Hint: "run the chmod that the message names; whoever can write there can replace the database"},
+		{Err: repository.ErrMissing, Hint: "ota serve or ota publish --to DIR makes a data directory; otherwise correct --data"},
+		{Err: repository.ErrDamaged, Hint: "ota fsck says what is damaged; restore it from a backup"},
+		{Err: fleet.ErrExists, Hint: "it exists; to provision a device again: ota device add TYPE ID --enrol --again"},
+		{Err: auth.ErrExists, Hint: "choose another name, or revoke it first: ota token revoke NAME"},
+		{Err: fleet.ErrNotFound, Hint: "ota device list shows the devices"},
+		{Err: repository.ErrNotFound, Hint: "ota release list and ota device list show what there is"},
+		{Err: server.ErrConfig, Hint: "see: ota serve --help, and server.json of the home"},
+	}
+}
