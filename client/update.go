@@ -20,12 +20,14 @@ type Outcome struct {
 // the reports of it. A refusal is reported once, with its reason, and returned.
 func (c *Client) Update(ctx context.Context) (Outcome, error) {
 	var out Outcome
+	// Reports first: the server decides by them, and would offer again what
+	// this device has just reverted.
+	c.deliver(ctx)
 	a, err := c.Check(ctx)
 	if err != nil {
 		return out, c.fail(ctx, manifest.Digest{}, err)
 	}
 	out.Answer = a
-	c.deliver(ctx)
 	if err := c.FetchKeysets(ctx, a.KeysetVersion()); err != nil {
 		// The keyset that is held may do for what is offered.
 		err = c.fail(ctx, manifest.Digest{}, err)

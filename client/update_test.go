@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 
@@ -115,6 +116,33 @@ func TestRejectedTrialRevertsWithItsReason(t *testing.T) {
 	}
 	if r := d.lastReport(t); r.Event != trust.EventReverted || r.Reason != reason.HealthCheck || r.Detail != "no answer from the sensor" {
 		t.Errorf("reported %+v", r)
+	}
+}
+
+// A server that has not heard of the revert offers the release again, and the
+// device would have to refuse it.
+func TestReportsTravelBeforeTheCheck(t *testing.T) {
+	d := installed(t)
+	d.server.Publish(seq(6), "1.1.0", imageV2, floor(3))
+	c, _ := d.mustBoot(t)
+	if _, err := c.Update(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, _ = d.mustBoot(t)
+	var asked []string
+	d.server.Hook = func(w http.ResponseWriter, r *http.Request) bool {
+		asked = append(asked, r.URL.Path)
+		return false
+	}
+	if err := c.RejectFirmware(t.Context(), reason.HealthCheck, ""); err != nil {
+		t.Fatal(err)
+	}
+	asked = nil
+	c, _ = d.mustBoot(t)
+	_, _ = c.Update(t.Context())
+	report, check := slices.Index(asked, "/v1/report"), slices.Index(asked, "/v1/check")
+	if report < 0 || check < 0 || report > check {
+		t.Errorf("asked for %v, want the report before the check", asked)
 	}
 }
 

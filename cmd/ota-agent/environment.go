@@ -58,7 +58,7 @@ func (e *environment) open() (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return agent.Open(cfg, e.log(), newBar(e).show)
+	return agent.Open(cfg, e.log(), showProgress(e))
 }
 
 // print writes a value as JSON.

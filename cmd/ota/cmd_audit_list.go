@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/record"
+	"github.com/secure-ota/secure-ota/manifest"
 )
 
 type auditListOptions struct {
@@ -58,9 +62,47 @@ func (o *auditListOptions) run(ctx context.Context) error {
 				{Name: "actor", Value: r.Actor},
 				{Name: "action", Value: r.Action},
 				{Name: "object", Value: r.Object},
-				{Name: "after", Value: string(r.After)},
+				{Name: "after", Value: brief(r.After)},
 			})
 		}
 		return o.env.PrintData(list, t)
 	})
+}
+
+// brief makes a JSON object fit a line that people read: name=value, digests cut
+// to as much as tells them apart. Text that could pass for more than one value
+// keeps its quotes, since devices write some of it. --json prints everything.
+func brief(raw jsontext.Value) string {
+	dec := jsontext.NewDecoder(bytes.NewReader(raw))
+	if first, err := dec.ReadToken(); err != nil || first.Kind() != '{' {
+		return string(raw)
+	}
+	var words []string
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return string(raw)
+		}
+		word := name.String() + "="
+		value, err := dec.ReadValue()
+		if err != nil {
+			return string(raw)
+		}
+		words = append(words, word+briefValue(value))
+	}
+	return strings.Join(words, " ")
+}
+
+func briefValue(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return string(v)
+	}
+	text, err := jsontext.AppendUnquote(nil, v)
+	if err != nil || len(text) == 0 || bytes.ContainsAny(text, " =\"\\") {
+		return string(v)
+	}
+	if _, err := manifest.ParseDigest(string(text)); err == nil {
+		return string(text[:8]) + "…"
+	}
+	return string(text)
 }

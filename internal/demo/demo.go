@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ type demo struct {
 	token  string
 	step   int
 	read   int64  // last audit record that was read
+	logged int    // lines of the device's log that were shown
 	runs   report // the last confirmation
 }
 
@@ -136,12 +138,24 @@ func (d *demo) tell(ctx context.Context) error {
 	return nil
 }
 
+// quoted joins a command line as a shell would take it.
+func quoted(args []string) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		words[i] = arg
+		if strings.Contains(arg, " ") {
+			words[i] = strconv.Quote(arg)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // say prints a line of the story.
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.Out, "   "+format+"\n", args...) }
 
 // ota runs an ota command, and shows it.
 func (d *demo) ota(ctx context.Context, args ...string) ([]byte, error) {
-	d.say("$ ota %s", strings.Join(args, " "))
+	d.say("$ ota %s", quoted(args))
 	return d.quietly(ctx, args...)
 }
 
@@ -173,7 +187,7 @@ func (d *demo) makeKeys(ctx context.Context) error {
 // startServer starts the real server, and puts the attacker on the wire.
 func (d *demo) startServer(ctx context.Context) error {
 	args := []string{"serve", "--data", "data", "--listen", "127.0.0.1:0", "--plain", "127.0.0.1:0", "--retry", "1s"}
-	d.say("$ ota %s", strings.Join(args, " "))
+	d.say("$ ota %s", quoted(args))
 	var err error
 	if d.server, err = start("ota serve", d.dir, d.Ota, append([]string{"--json"}, args...)...); err != nil {
 		return err

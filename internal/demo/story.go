@@ -24,7 +24,7 @@ func (d *demo) firmware(version string) string {
 func (d *demo) publish(ctx context.Context, version string, flags ...string) error {
 	args := []string{"--device-type", deviceType, "--version", version, "--key", "release-" + deviceType + "-1"}
 	args = append(args, flags...)
-	d.say("$ ota publish sensor-%s %s", version, strings.Join(args, " "))
+	d.say("$ ota publish sensor-%s %s", version, quoted(args))
 	_, err := d.quietly(ctx, append([]string{"publish", d.firmware(version)}, args...)...)
 	return err
 }
@@ -74,9 +74,11 @@ func (d *demo) installed(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
+	ended := d.showLog()
 	r, err := d.await(ctx, "confirmed", func(r report) bool {
 		return r.Sequence == release.Sequence && r.Digest == release.ImageDigest
 	})
+	ended()
 	if err != nil {
 		return err
 	}
@@ -85,11 +87,32 @@ func (d *demo) installed(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	d.say("checked, downloaded %s into a slot, verified, booted on trial, healthy, confirmed in %.1f s", version, took.Seconds())
+	d.say("%s: checked, downloaded into a slot, verified, booted on trial, healthy, confirmed in %.1f s", version, took.Seconds())
 	d.say("evidence: the device's authenticated report that an image with digest %s… runs", r.Digest.String()[:16])
 	d.say("and the program itself: %q", line)
 	d.runs = r
 	return nil
+}
+
+// showLog passes on what the device logs from now on, until it is told to end.
+func (d *demo) showLog() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		line, next, err := "", d.logged, error(nil)
+		for {
+			if line, next, err = d.device.waitFor(ctx, "msg=", next); err != nil {
+				return
+			}
+			d.logged = next
+			d.say("device: %s", line[strings.Index(line, "msg=")+len("msg="):])
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func (d *demo) update(ctx context.Context) error {
