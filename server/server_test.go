@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/testenv"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/server"
@@ -178,10 +178,7 @@ func TestTheKernelSendsTheImage(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("sendfile is watched on Linux only")
 	}
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("strace is not installed")
-	}
+	strace := testenv.Tool(t, "strace", "strace")
 	dir, v := t.TempDir(), newVendor(t)
 	trace := filepath.Join(t.TempDir(), "trace")
 	c := startChild(t, dir, strace, "-f", "-o", trace, "-e", "trace=sendfile", "--")

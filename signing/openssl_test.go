@@ -3,12 +3,12 @@ package signing_test
 import (
 	"bytes"
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/secure-ota/secure-ota/internal/testenv"
 	"github.com/secure-ota/secure-ota/signing"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -16,13 +16,7 @@ import (
 // openssl runs the program, which must succeed, and returns what it wrote.
 func openssl(t *testing.T, stdin []byte, args ...string) []byte {
 	t.Helper()
-	program, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("openssl is not installed")
-		}
-		t.Skip("openssl is not installed")
-	}
+	program := testenv.Tool(t, "openssl", "openssl")
 	cmd := exec.Command(program, args...)
 	cmd.Stdin = bytes.NewReader(stdin)
 	out, err := cmd.Output()

@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"github.com/secure-ota/secure-ota/internal/cose"
+	"github.com/secure-ota/secure-ota/internal/testenv"
 	tv "github.com/secure-ota/secure-ota/internal/testvectors"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -23,13 +24,7 @@ var bareKey = tv.NewKey("bare")
 // openssl runs the program and reports whether it said yes.
 func openssl(t *testing.T, args ...string) bool {
 	t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("openssl is not installed")
-		}
-		t.Skip("openssl is not installed")
-	}
+	path := testenv.Tool(t, "openssl", "openssl")
 	out, err := exec.Command(path, args...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

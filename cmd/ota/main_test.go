@@ -12,9 +12,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// noRaceSleep keeps the race detector from sleeping a second at the end of every
+// process, of which the scripts start hundreds.
+const noRaceSleep = "atexit_sleep_ms=0"
+
 // TestMain lets the scripts, and tests of whole processes, run this test
 // binary as "ota".
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"ota": main}) }
+func TestMain(m *testing.M) {
+	os.Setenv("GORACE", noRaceSleep)
+	testscript.Main(m, map[string]func(){"ota": main})
+}
 
 // TestScript runs testdata/script: every command with its edges, as people
 // type it.
@@ -25,6 +32,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("OTA_SHARED", shared(t))
+			env.Setenv("GORACE", noRaceSleep)
 			env.Values[serverKey{}] = &stopper{}
 			return nil
 		},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/secure-ota/secure-ota/internal/testenv"
 	"github.com/secure-ota/secure-ota/signing"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -71,10 +72,7 @@ func TestPreparedValuesAreRight(t *testing.T) {
 // The header compiles without a warning, twice in one unit, and a Montgomery
 // multiplication with its values alone computes what Go computes.
 func TestHeaderWorksInC(t *testing.T) {
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		t.Skip("no C compiler")
-	}
+	cc := testenv.Tool(t, "cc", "gcc")
 	key, text := header(t, trust.PS256)
 	n := key.Key().(*rsa.PublicKey).N
 	dir := t.TempDir()
