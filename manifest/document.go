@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -43,11 +44,14 @@ type SBOM struct {
 
 // cvePattern follows the CVE record format; X stands in for a number that is
 // still embargoed.
-var cvePattern = regexp.MustCompile(`^CVE-[0-9]{4}-([0-9]{4,19}|X{4,7})$`)
+// Compiled at first use: every start of the program would pay for it.
+var cvePattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^CVE-[0-9]{4}-([0-9]{4,19}|X{4,7})$`)
+})
 
 // CheckCVE says whether s is a CVE identifier.
 func CheckCVE(s string) error {
-	if !cvePattern.MatchString(s) {
+	if !cvePattern().MatchString(s) {
 		return fmt.Errorf("CVE %q: want the form CVE-2024-12345", s)
 	}
 	return nil

@@ -19,6 +19,9 @@ import (
 const (
 	DefaultTLSAddress = ":8443"
 	DefaultGrace      = 30 * time.Second
+
+	DefaultMaxConnections           = 4096
+	DefaultMaxConnectionsPerAddress = 512
 )
 
 // NoTLS is the TLSAddress of a server without a TLS listener.
@@ -43,6 +46,11 @@ type Config struct {
 	Retry       time.Duration // when devices ask again, whole seconds; 0: an hour
 	Grace       time.Duration // how long running downloads may take at the end; 0: DefaultGrace
 	Stall       time.Duration // a download that makes no progress for so long is cut; 0: a minute
+
+	// MaxConnections is how many connections may be open, of all addresses and
+	// of each (an IPv6 /64 is one); 0: the defaults. What is more is answered 503.
+	MaxConnections           int
+	MaxConnectionsPerAddress int
 
 	Log *slog.Logger     // nil: discarded
 	Now func() time.Time // nil: time.Now
@@ -75,6 +83,16 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Grace == 0 {
 		c.Grace = DefaultGrace
+	}
+	if c.MaxConnections < 0 || c.MaxConnectionsPerAddress < 0 {
+		return c, fmt.Errorf("%w: MaxConnections %d, of each address %d: want 1 or more, or 0 for the defaults",
+			ErrConfig, c.MaxConnections, c.MaxConnectionsPerAddress)
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = DefaultMaxConnections
+	}
+	if c.MaxConnectionsPerAddress == 0 {
+		c.MaxConnectionsPerAddress = DefaultMaxConnectionsPerAddress
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -27,6 +27,7 @@ const (
 	answerTimeout  = 30 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeader      = 8 << 10 // bytes
+	maxStreams     = 32      // requests at once on one connection of HTTP/2
 )
 
 // routes puts the protocols side by side.
@@ -110,9 +111,10 @@ func (s *Server) Run(ctx context.Context) (err error) {
 // Config.Grace, and cuts what is left.
 func (s *Server) Serve(ctx context.Context) error {
 	var servers []*http.Server
+	open := newConnections(s.cfg.MaxConnections, s.cfg.MaxConnectionsPerAddress)
 	failed := make(chan error, 2)
 	start := func(serve func(*http.Server) error) {
-		h := s.httpServer()
+		h := s.httpServer(open)
 		servers = append(servers, h)
 		go func() { failed <- serve(h) }()
 	}
@@ -136,16 +138,20 @@ func (s *Server) Serve(ctx context.Context) error {
 	return errors.Join(err, s.shutdown(servers))
 }
 
-func (s *Server) httpServer() *http.Server {
+func (s *Server) httpServer(open *connections) *http.Server {
 	return &http.Server{
-		Handler:           s.handler,
+		Handler:           refuseCrowded(s.handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ConnContext:       native.WithConn,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnState:         open.closed,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return open.opened(native.WithConn(ctx, conn), conn)
+		},
+		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 }
 

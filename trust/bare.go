@@ -63,7 +63,7 @@ func (v Verifier) VerifyFirmware(firmware io.Reader, sig []byte) (manifest.Diges
 }
 
 // bareChunk is how much of a file is in memory at a time, in bytes.
-const bareChunk = 256 << 10
+const bareChunk = 64 << 10
 
 // CopyBare streams a file that is to be signed or MAC'ed as a bare file into
 // w. It refuses one that could be the inside of a COSE object (ErrLookalike)

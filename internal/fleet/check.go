@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +14,11 @@ import (
 	"github.com/secure-ota/secure-ota/trust"
 )
 
+// Check is Sender.Check of a caller who vouches for the device.
+func (f *Fleet) Check(ctx context.Context, req trust.CheckRequest, address string) (trust.CheckResponse, error) {
+	return f.Sender(address).Check(ctx, req)
+}
+
 // Check answers an authenticated update check. One that brings nothing new and
 // gets nothing new writes nothing. One that does (another image runs, a
 // release is offered) commits that before it answers; if that is impossible
@@ -21,22 +27,25 @@ import (
 // A check whose nonce is not new changes nothing: it may be a recording. What
 // it is answered is of use to the device alone, and only while it still waits
 // for that nonce.
-func (f *Fleet) Check(ctx context.Context, req trust.CheckRequest, address string) (trust.CheckResponse, error) {
-	ref := Ref{req.DeviceType, req.Device}
-	e, err := f.admit(ctx, ref, address)
+func (s *Sender) Check(ctx context.Context, req trust.CheckRequest) (trust.CheckResponse, error) {
+	f, ref := s.fleet, Ref{req.DeviceType, req.Device}
+	e, d, err := s.admit(ctx, ref, func(d *Device) bool { return d.isAbove(req.Nonce) })
 	if err != nil {
 		return trust.CheckResponse{}, fmt.Errorf("check of device %s: %w", ref, err)
 	}
 	now := f.cfg.Now()
 	e.saw(now)
-	d := e.device.Load()
 	decision := f.decide(d, req, now)
 	switch {
-	case e.isNew(req.Nonce, d):
+	case d.claim(req.Nonce):
 		if observed(d, req, decision) == nil {
 			break
 		}
-		if err := f.commitCheck(ctx, e, req, decision, address); err != nil {
+		err := s.commitCheck(ctx, e, d, req, decision)
+		if errors.Is(err, ErrUnauthenticated) {
+			return trust.CheckResponse{}, fmt.Errorf("check of device %s: %w", ref, err)
+		}
+		if err != nil {
 			f.cfg.Log.Error("fleet: check not recorded, nothing offered", "device", ref, "error", err)
 			decision.Release = nil
 		}
@@ -64,52 +73,19 @@ func (f *Fleet) answer(req trust.CheckRequest, d Decision, now time.Time) trust.
 	return a
 }
 
-// admit finds a device whose message was authentic, and takes a request from
-// its rate.
-func (f *Fleet) admit(ctx context.Context, ref Ref, address string) (*entry, error) {
-	e, ok := f.find(ref)
-	if !ok {
-		return nil, ErrUnauthenticated
-	}
-	now := f.cfg.Now()
-	if e.device.Load().Revoked {
-		f.complain(ctx, e, ref, address, now)
-		return nil, ErrUnauthenticated
-	}
-	r := e.limiter.ReserveN(now, 1)
-	if wait := r.DelayFrom(now); wait > 0 {
-		r.CancelAt(now)
-		return nil, &RateError{wait}
-	}
-	return e, nil
+// isAbove reports whether a check with that nonce is newer than every message
+// before it.
+func (d *Device) isAbove(nonce uint64) bool {
+	return nonce > max(d.ReportNonce, d.CheckNonce, d.checked.Load())
 }
 
-// complain records that a revoked device still knocks, with its right key: once
-// a minute, for it could go on for ever.
-func (f *Fleet) complain(ctx context.Context, e *entry, ref Ref, address string, now time.Time) {
-	if !e.complain.AllowN(now, 1) {
-		return
-	}
-	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) error {
-		by := auth.Actor{Name: actorOf(ref), Address: address}
-		return tx.Record(by.Entry("device.refused.revoked", "device:"+ref.String()))
-	})
-	if err != nil {
-		f.cfg.Log.Error("fleet: refusal of a revoked device not recorded", "device", ref, "error", err)
-	}
-}
-
-// isNew reports whether a check has a higher nonce than any message before.
-func (e *entry) isNew(nonce uint64, d *Device) bool {
-	if nonce <= d.highestNonce() {
-		return false
-	}
+// claim is isAbove for one caller: of two checks with one nonce, one is new.
+func (d *Device) claim(nonce uint64) bool {
 	for {
-		old := e.nonce.Load()
-		if nonce <= old {
+		if !d.isAbove(nonce) {
 			return false
 		}
-		if e.nonce.CompareAndSwap(old, nonce) {
+		if old := d.checked.Load(); nonce > old && d.checked.CompareAndSwap(old, nonce) {
 			return true
 		}
 	}
@@ -136,14 +112,16 @@ func observed(d *Device, req trust.CheckRequest, decision Decision) *Device {
 	return &next
 }
 
-// commitCheck records what a check changes: the device's state, its offer, or
-// both, each with a record of its own.
-func (f *Fleet) commitCheck(ctx context.Context, e *entry, req trust.CheckRequest, decision Decision, address string) error {
-	ref := Ref{req.DeviceType, req.Device}
-	by := auth.Actor{Name: actorOf(ref), Address: address}
-	return f.change(ctx, e, "device.state", by, ref, func(tx *store.Tx, d *Device) error {
+// commitCheck records what a check of the device as it was admitted changes:
+// its state, its offer, or both, each with a record of its own.
+func (s *Sender) commitCheck(ctx context.Context, e *entry, admitted *Device, req trust.CheckRequest, decision Decision) error {
+	by := s.actor(admitted.Ref)
+	return s.fleet.change(ctx, e, "device.state", by, admitted.Ref, func(tx *store.Tx, d *Device) error {
+		if !d.stillIs(admitted) {
+			return ErrUnauthenticated
+		}
 		next := observed(d, req, decision)
-		if next == nil || d.Revoked {
+		if next == nil {
 			return store.NoChange
 		}
 		before, after := stateOf(d), stateOf(next)

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
@@ -72,8 +73,9 @@ type Device struct {
 	LastEventAt time.Time
 	LastDetail  string
 
-	// ReportNonce is the highest nonce of a committed report; CheckNonce is at
-	// least that of the last check that changed anything.
+	// ReportNonce is the highest nonce of a committed report. CheckNonce is at
+	// least that of the last check that changed anything; those of other checks
+	// are written behind, with LastSeen.
 	ReportNonce uint64
 	CheckNonce  uint64
 
@@ -81,7 +83,8 @@ type Device struct {
 	AddedAt  time.Time
 	LastSeen time.Time // written behind: may lag by flushInterval after a crash
 
-	revision int64 // of the row: the higher, the newer
+	revision int64          // of the row: the higher, the newer
+	checked  *atomic.Uint64 // highest nonce of a check in this process, under this generation of keys
 }
 
 // Running is an image that runs on a device, by the evidence of the device.
@@ -101,9 +104,6 @@ type Offer struct {
 
 // IsZero reports whether there is no open offer.
 func (o Offer) IsZero() bool { return o.Manifest.IsZero() }
-
-// highestNonce returns the nonce at or below which a message is old.
-func (d *Device) highestNonce() uint64 { return max(d.ReportNonce, d.CheckNonce) }
 
 // State returns what the device is doing, in a word or two for people.
 func (d *Device) State() string {

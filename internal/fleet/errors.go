@@ -13,6 +13,9 @@ var (
 	ErrUnauthenticated = errors.New("not authenticated")
 	// ErrKeyed refuses an unauthenticated form to a device with a key.
 	ErrKeyed = errors.New("the device has a key and must use it")
+	// ErrRecorded marks the refusal of an authentic message: it is on record by
+	// itself.
+	ErrRecorded = errors.New("authentic, but refused")
 	// ErrStorage says that the effect could not be committed, so that there is
 	// none; the same request may succeed later.
 	ErrStorage  = errors.New("storage failed")

@@ -73,8 +73,7 @@ type entry struct {
 	complain *rate.Limiter // of audit records about an authenticated refusal
 
 	seenMS    atomic.Int64
-	unwritten atomic.Bool   // seenMS is newer than the row
-	nonce     atomic.Uint64 // highest of a check in this process
+	unwritten atomic.Bool // seenMS is newer than the row
 }
 
 // derived are the keys of one generation of a device.
@@ -177,16 +176,17 @@ func (f *Fleet) adopt(d *Device) {
 	f.mu.Unlock()
 	for {
 		old := e.device.Load()
-		if old != nil && old.revision >= d.revision {
+		switch {
+		case old != nil && old.revision >= d.revision:
+			return
+		case old != nil && old.Generation == d.Generation:
+			d.checked = old.checked
+		default: // its counter starts, or was enrolled again and starts again
+			d.checked = &atomic.Uint64{}
+		}
+		if e.device.CompareAndSwap(old, d) {
 			return
 		}
-		if !e.device.CompareAndSwap(old, d) {
-			continue
-		}
-		if old != nil && old.Generation != d.Generation { // enrolled again: its counter starts again
-			e.nonce.Store(0)
-		}
-		return
 	}
 }
 
@@ -317,8 +317,12 @@ func (f *Fleet) writeSeen(ctx context.Context, refs []Ref) error {
 	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) error {
 		for _, ref := range refs {
 			e, _ := f.find(ref)
-			_, err := tx.Exec(`UPDATE devices SET seen_ms = $1 WHERE device_type = $2 AND id = $3 AND seen_ms < $1`,
-				e.seenMS.Load(), ref.DeviceType, ref.ID)
+			d := e.device.Load()
+			// The bits of a nonce, compared as what they are: a counter without sign.
+			_, err := tx.Exec(`UPDATE devices SET seen_ms = CASE WHEN seen_ms < $1 THEN $1 ELSE seen_ms END,
+				check_nonce = CASE WHEN generation = $2 AND ((check_nonce < $3) <> ((check_nonce < 0) <> ($3 < 0))) THEN $3 ELSE check_nonce END
+				WHERE device_type = $4 AND id = $5`,
+				e.seenMS.Load(), int64(d.Generation), int64(d.checked.Load()), ref.DeviceType, ref.ID)
 			if err != nil {
 				return err
 			}
@@ -339,13 +343,14 @@ func (f *Fleet) writeSeen(ctx context.Context, refs []Ref) error {
 func (f *Fleet) Refused(addr netip.Addr, what string) { f.refusals.count(addr, what) }
 
 func (f *Fleet) flushRefusals(ctx context.Context) error {
-	entries := f.refusals.take()
-	if len(entries) == 0 {
+	counts := f.refusals.take()
+	if len(counts) == 0 {
 		return nil
 	}
 	// A counter is evidence, not an effect: there is no change to go with it.
-	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) error { return record(tx, entries) })
+	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) error { return counts.record(tx) })
 	if err != nil {
+		f.refusals.put(counts) // next time
 		return fmt.Errorf("write counted refusals: %w", err)
 	}
 	return nil

@@ -323,7 +323,7 @@ func TestEnrollingAgainRefusesTheOldKeysAndStartsTheNonceAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := trust.OpenCheckRequest(raw, f.UpKey); !errors.Is(err, trust.ErrBadMAC) {
+	if _, err := trust.OpenCheckRequest(raw, f.Sender("").UpKey); !errors.Is(err, trust.ErrBadMAC) {
 		t.Errorf("a message under the old key: %v", err)
 	}
 	if err := f.Report(t.Context(), trust.Report{Device: "dev-0001", DeviceType: otatest.DeviceType, Nonce: 1, Event: trust.EventInstalled}, ""); err != nil {

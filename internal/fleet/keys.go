@@ -7,32 +7,9 @@ import (
 	"github.com/secure-ota/secure-ota/trust"
 )
 
-// UpKey returns the key that authenticates messages of a device; it is a
-// trust.KeyOf. For a device that does not exist or has no key it is a key that
-// nobody has, so that both fail in the same way, after the same work.
-func (f *Fleet) UpKey(deviceType, device string) (trust.DeviceKey, error) {
-	e, ok := f.find(Ref{deviceType, device})
-	if !ok || e.device.Load().Level != Keyed {
-		return f.stranger, nil
-	}
-	keys, err := f.keysOf(e)
-	return keys.Up, err
-}
-
-// DownKey returns the key that authenticates answers to a device.
-func (f *Fleet) DownKey(ref Ref) (trust.DeviceKey, error) {
-	e, ok := f.find(ref)
-	if !ok || e.device.Load().Level != Keyed {
-		return trust.DeviceKey{}, fmt.Errorf("key of device %s: %w", ref, ErrNotFound)
-	}
-	keys, err := f.keysOf(e)
-	return keys.Down, err
-}
-
 // keysOf derives the keys once for each generation: deriving costs more than
 // the rest of an update check.
-func (f *Fleet) keysOf(e *entry) (trust.DeviceKeys, error) {
-	d := e.device.Load()
+func (f *Fleet) keysOf(e *entry, d *Device) (trust.DeviceKeys, error) {
 	if have := e.keys.Load(); have != nil && have.generation == d.Generation {
 		return have.keys, nil
 	}
@@ -49,7 +26,7 @@ func (f *Fleet) derive(d *Device) (trust.DeviceKeys, error) {
 	if err != nil {
 		return trust.DeviceKeys{}, err
 	}
-	return master.DeviceKeys(trust.DeviceID{Vendor: d.Vendor, DeviceType: d.DeviceType, ID: d.ID}, d.Generation)
+	return master.DeviceKeys(d.DeviceID(), d.Generation)
 }
 
 // CheckToken authenticates a device without a key by its bearer token. A

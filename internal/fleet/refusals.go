@@ -18,44 +18,53 @@ const maxRefusalAddresses = 64
 // they are written as one record for each address and minute.
 type refusals struct {
 	mu     sync.Mutex
-	byAddr map[netip.Addr]map[string]int
+	counts refusalCounts
 }
+
+// refusalCounts are how often what was refused, by address. The zero address
+// stands for all others.
+type refusalCounts map[netip.Addr]map[string]int
 
 func (r *refusals) count(addr netip.Addr, what string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byAddr == nil {
-		r.byAddr = map[netip.Addr]map[string]int{}
-	}
-	if _, ok := r.byAddr[addr]; !ok && len(r.byAddr) >= maxRefusalAddresses {
-		addr = netip.Addr{} // the others
-	}
-	if r.byAddr[addr] == nil {
-		r.byAddr[addr] = map[string]int{}
-	}
-	r.byAddr[addr][what]++
+	r.put(refusalCounts{addr: {what: 1}})
 }
 
-// take returns the counts as audit entries and starts again from nothing.
-func (r *refusals) take() []audit.Entry {
+// put adds counts to those that wait to be written.
+func (r *refusals) put(counts refusalCounts) {
 	r.mu.Lock()
-	counts := r.byAddr
-	r.byAddr = nil
-	r.mu.Unlock()
-	var entries []audit.Entry
-	for _, addr := range slices.SortedFunc(maps.Keys(counts), netip.Addr.Compare) {
-		e := audit.Entry{Actor: "system", Action: "refused", Object: "unauthenticated", After: audit.JSON(counts[addr])}
+	defer r.mu.Unlock()
+	if r.counts == nil {
+		r.counts = refusalCounts{}
+	}
+	for addr, byWhat := range counts {
+		if _, ok := r.counts[addr]; !ok && len(r.counts) >= maxRefusalAddresses {
+			addr = netip.Addr{}
+		}
+		if r.counts[addr] == nil {
+			r.counts[addr] = map[string]int{}
+		}
+		for what, n := range byWhat {
+			r.counts[addr][what] += n
+		}
+	}
+}
+
+// take returns the counts and starts again from nothing.
+func (r *refusals) take() refusalCounts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := r.counts
+	r.counts = nil
+	return counts
+}
+
+// record writes a record for each address, in one transaction.
+func (c refusalCounts) record(tx *store.Tx) error {
+	for _, addr := range slices.SortedFunc(maps.Keys(c), netip.Addr.Compare) {
+		e := audit.Entry{Actor: "system", Action: "refused", Object: "unauthenticated", After: audit.JSON(c[addr])}
 		if addr.IsValid() {
 			e.Address = addr.String()
 		}
-		entries = append(entries, e)
-	}
-	return entries
-}
-
-// record writes entries, of which there is at least one, in one transaction.
-func record(tx *store.Tx, entries []audit.Entry) error {
-	for _, e := range entries {
 		if err := tx.Record(e); err != nil {
 			return err
 		}

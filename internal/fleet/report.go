@@ -2,33 +2,40 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
-	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/store"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/rollback"
 	"github.com/secure-ota/secure-ota/trust"
 )
 
+// Report is Sender.Report of a caller who vouches for the device.
+func (f *Fleet) Report(ctx context.Context, r trust.Report, address string) error {
+	return f.Sender(address).Report(ctx, r)
+}
+
 // Report takes an authenticated report, once. After nil it is durable, or it
 // is the repetition of one that was: the device may not have heard the answer.
 // An error that wraps ErrStorage means that nothing was taken.
-func (f *Fleet) Report(ctx context.Context, r trust.Report, address string) error {
-	ref := Ref{r.DeviceType, r.Device}
-	e, err := f.admit(ctx, ref, address)
+func (s *Sender) Report(ctx context.Context, r trust.Report) error {
+	f, ref := s.fleet, Ref{r.DeviceType, r.Device}
+	e, admitted, err := s.admit(ctx, ref, func(d *Device) bool { return r.Nonce > d.ReportNonce })
 	if err != nil {
 		return fmt.Errorf("report of device %s: %w", ref, err)
 	}
 	e.saw(f.cfg.Now())
-	if r.Nonce <= e.device.Load().ReportNonce {
+	if r.Nonce <= admitted.ReportNonce {
 		return nil
 	}
 	snapshot := f.snapshot.Load()
-	by := auth.Actor{Name: actorOf(ref), Address: address}
-	err = f.change(ctx, e, "device.report."+r.Event.String(), by, ref, func(tx *store.Tx, d *Device) error {
-		if r.Nonce <= d.ReportNonce || d.Revoked {
+	err = f.change(ctx, e, "device.report."+r.Event.String(), s.actor(ref), ref, func(tx *store.Tx, d *Device) error {
+		if !d.stillIs(admitted) {
+			return ErrUnauthenticated
+		}
+		if r.Nonce <= d.ReportNonce {
 			return store.NoChange
 		}
 		d.LastEventAt = tx.Now()
@@ -36,7 +43,10 @@ func (f *Fleet) Report(ctx context.Context, r trust.Report, address string) erro
 		tx.Audit().After = audit.JSON(reportOf(r, counts))
 		return nil
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return fmt.Errorf("report of device %s: %w", ref, err)
+	case err != nil:
 		return fmt.Errorf("report of device %s: %w: %v", ref, ErrStorage, err)
 	}
 	return nil

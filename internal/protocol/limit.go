@@ -83,10 +83,14 @@ func take(l *rate.Limiter, now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// Address returns whom a limit per address counts: an IPv4 address, or the /64
-// network of an IPv6 address, of which one subscriber has them all.
-func Address(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+// Address is AddressOf the request's other end.
+func Address(r *http.Request) netip.Addr { return AddressOf(r.RemoteAddr) }
+
+// AddressOf returns whom a limit per address counts, of a host:port: an IPv4
+// address, or the /64 network of an IPv6 address, of which one subscriber has
+// them all.
+func AddressOf(hostPort string) netip.Addr {
+	ap, err := netip.ParseAddrPort(hostPort)
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -38,15 +38,16 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	if mediaType == typeJSON {
 		return h.checkJSON(w, r, raw)
 	}
-	req, err := trust.OpenCheckRequest(raw, h.fleet.UpKey)
+	sender := h.fleet.Sender(r.RemoteAddr)
+	req, err := trust.OpenCheckRequest(raw, sender.UpKey)
+	if err != nil {
+		return sender.Invalid(r.Context(), err)
+	}
+	answer, err := sender.Check(r.Context(), req)
 	if err != nil {
 		return err
 	}
-	answer, err := h.fleet.Check(r.Context(), req, r.RemoteAddr)
-	if err != nil {
-		return err
-	}
-	key, err := h.fleet.DownKey(fleet.Ref{DeviceType: req.DeviceType, ID: req.Device})
+	key, err := sender.DownKey()
 	if err != nil {
 		return err
 	}
@@ -80,19 +81,19 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var report trust.Report
+	sender, report := h.fleet.Sender(r.RemoteAddr), trust.Report{}
 	if mediaType == typeJSON {
 		report, err = decodeReport(raw)
 		if err == nil {
 			err = h.authenticate(r, fleet.Ref{DeviceType: report.DeviceType, ID: report.Device})
 		}
-	} else {
-		report, err = trust.OpenReport(raw, h.fleet.UpKey)
+	} else if report, err = trust.OpenReport(raw, sender.UpKey); err != nil {
+		err = sender.Invalid(r.Context(), err)
 	}
 	if err != nil {
 		return err
 	}
-	if err := h.fleet.Report(r.Context(), report, r.RemoteAddr); err != nil {
+	if err := sender.Report(r.Context(), report); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -68,7 +68,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Error == "" {
 		p.Error = err.Error()
 	}
-	if counted(status) {
+	if counted(status) && !errors.Is(err, fleet.ErrRecorded) {
 		h.fleet.Refused(protocol.Address(r), http.StatusText(status))
 	}
 	switch {

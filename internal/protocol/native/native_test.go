@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/cose"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/manifest"
@@ -463,4 +464,24 @@ func TestMessagesThatAreNotDeterministicAreRefused(t *testing.T) {
 	payload := []byte{0xa1, 0x18, 0x01, 0x61, 'x'} // a head longer than it need be
 	raw := cose.Seal(cose.TypCheckRequest, d.keys.Up.KID(), d.keys.Up[:], payload)
 	send(t, http.DefaultClient, "POST", s.PlainURL+"/v1/check", "application/cose", raw).problem(t, 400, trust.ErrMalformed)
+}
+
+// What a device with its key sends is told apart from what a stranger sends.
+func TestAnAuthenticMessageWithAnInvalidPayloadIsOnRecord(t *testing.T) {
+	s := otatest.New(t)
+	d := keyed(t, s, "dev-0001")
+	bad, report := d.request(), d.report(99, manifest.Sequence(0), sha256.Sum256(factory))
+	bad.Boot = 9
+	for range 3 { // a device that goes on for ever gets one record a minute
+		send(t, http.DefaultClient, "POST", s.PlainURL+"/v1/check", "application/cose", d.seal(bad)).problem(t, 400, trust.ErrUnsupported)
+		d.send(report).problem(t, 400, trust.ErrUnsupported)
+	}
+	forged := d.seal(bad)
+	forged[len(forged)-1] ^= 1
+	send(t, http.DefaultClient, "POST", s.PlainURL+"/v1/check", "application/cose", forged).problem(t, 401, trust.ErrBadMAC)
+	records, err := s.Management().AuditRecords(t.Context(), audit.Filter{Action: "device.refused."})
+	if err != nil || len(records) != 1 || records[0].Object != "device:sensor_v1/dev-0001" ||
+		!strings.Contains(string(records[0].After), `"reason":4`) {
+		t.Errorf("on record: %v, %v", records, err)
+	}
 }

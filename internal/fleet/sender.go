@@ -1,0 +1,131 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/reason"
+	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+// A Sender is where one message came from. A protocol opens the message with
+// UpKey and hands what was in it to Check or Report of the same Sender, which
+// take it only if the keys are still those of the device when its effect is
+// committed. Otherwise a message under a thief's keys, on its way while the
+// device is enrolled again, could set the new counter as high as he likes and
+// silence the device for ever.
+type Sender struct {
+	fleet   *Fleet
+	address string
+	entry   *entry  // whose key UpKey gave; nil: the caller vouches for the device
+	device  *Device // as it was then
+}
+
+// Sender returns the sender of one message from an address (host:port; empty:
+// this process).
+func (f *Fleet) Sender(address string) *Sender { return &Sender{fleet: f, address: address} }
+
+// UpKey returns the key that authenticates messages of a device; it is a
+// trust.KeyOf. For a device that does not exist or has no key it is a key that
+// nobody has, so that both fail in the same way, after the same work.
+func (s *Sender) UpKey(deviceType, device string) (trust.DeviceKey, error) {
+	e, ok := s.fleet.find(Ref{deviceType, device})
+	if !ok {
+		return s.fleet.stranger, nil
+	}
+	d := e.device.Load()
+	if d.Level != Keyed {
+		return s.fleet.stranger, nil
+	}
+	keys, err := s.fleet.keysOf(e, d)
+	if err == nil {
+		s.entry, s.device = e, d
+	}
+	return keys.Up, err
+}
+
+// DownKey returns the key that authenticates the answer: of the generation
+// under which the message was authentic.
+func (s *Sender) DownKey() (trust.DeviceKey, error) {
+	if s.device == nil {
+		return trust.DeviceKey{}, fmt.Errorf("key for an answer: %w", ErrUnauthenticated)
+	}
+	keys, err := s.fleet.keysOf(s.entry, s.device)
+	return keys.Down, err
+}
+
+// Invalid returns what to make of a message that could not be opened. If its
+// MAC held, the device itself sends what nobody can read: that is put on
+// record, and the error wraps ErrRecorded, for it is no stranger's refusal to
+// be counted.
+func (s *Sender) Invalid(ctx context.Context, cause error) error {
+	// Once the key was found, a wrong MAC is the first thing that can be wrong.
+	if s.device == nil || errors.Is(cause, reason.BadMAC) {
+		return cause
+	}
+	ref := s.device.Ref
+	e, _, err := s.admit(ctx, ref, func(*Device) bool { return true })
+	if err != nil {
+		return fmt.Errorf("message of device %s: %w", ref, err)
+	}
+	s.complain(ctx, e, ref, "device.refused.invalid", map[string]any{"reason": reason.Of(cause), "error": cause.Error()})
+	return fmt.Errorf("message of device %s: %w: %w", ref, ErrRecorded, cause)
+}
+
+func (s *Sender) actor(ref Ref) auth.Actor { return auth.Actor{Name: actorOf(ref), Address: s.address} }
+
+// admit finds a device whose message was authentic, as it is now, and takes a
+// message that is new from its rate. A recording takes nothing: whoever sends
+// it again and again would leave the device no rate of its own.
+func (s *Sender) admit(ctx context.Context, ref Ref, isNew func(*Device) bool) (*entry, *Device, error) {
+	e, ok := s.fleet.find(ref)
+	if !ok {
+		return nil, nil, ErrUnauthenticated
+	}
+	d := e.device.Load()
+	if s.device != nil && s.device.Generation != d.Generation {
+		return nil, nil, ErrUnauthenticated
+	}
+	if d.Revoked {
+		s.complain(ctx, e, ref, "device.refused.revoked", nil)
+		return nil, nil, ErrUnauthenticated
+	}
+	if !isNew(d) {
+		return e, d, nil
+	}
+	now := s.fleet.cfg.Now()
+	r := e.limiter.ReserveN(now, 1)
+	if wait := r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		return nil, nil, &RateError{wait}
+	}
+	return e, d, nil
+}
+
+// stillIs reports whether a device may still speak as it did when it was
+// admitted.
+func (d *Device) stillIs(admitted *Device) bool {
+	return !d.Revoked && d.Generation == admitted.Generation
+}
+
+// complain records what a device with its right key is refused: once a minute,
+// for it could go on for ever.
+func (s *Sender) complain(ctx context.Context, e *entry, ref Ref, action string, after any) {
+	if !e.complain.AllowN(s.fleet.cfg.Now(), 1) {
+		return
+	}
+	err := s.fleet.db.ChangeUnaudited(ctx, func(tx *store.Tx) error {
+		entry := s.actor(ref).Entry(action, "device:"+ref.String())
+		if after != nil {
+			entry.After = audit.JSON(after)
+		}
+		return tx.Record(entry)
+	})
+	if err != nil {
+		s.fleet.cfg.Log.Error("fleet: refusal of a device not recorded", "device", ref, "action", action, "error", err)
+	}
+}
