@@ -37,6 +37,7 @@ demo-firmware:
 test: ## everything, race detector on
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory vet cross race-test
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
 	@$(MAKE) --no-print-directory demo ONCE=1
 
 race-test:
@@ -62,7 +63,7 @@ bench: build ## benchmarks, each beside a peer or a limit in the same run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 FUZZTIME ?= 30s
-fuzz: ## every fuzz target for FUZZTIME (30s)
+fuzz: ## every fuzz target for FUZZTIME (30s, or 500x: a number of inputs)
 	@GO=$(GO) scripts/fuzz.sh $(FUZZTIME)
 
 long: ## the full campaigns of which `make test` runs a short form
