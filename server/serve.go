@@ -120,7 +120,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if s.tls != nil {
 		start(func(h *http.Server) error {
-			h.TLSConfig = &tls.Config{Certificates: []tls.Certificate{s.certificate}, MinVersion: tls.VersionTLS12}
+			h.TLSConfig = &tls.Config{
+				Certificates: []tls.Certificate{s.certificate}, MinVersion: tls.VersionTLS12,
+				// Without the last, the handshake of a client that names just HTTP/1.0 would fail.
+				NextProtos: []string{"h2", "http/1.1", "http/1.0"},
+			}
 			return h.ServeTLS(s.tls, "", "")
 		})
 	}

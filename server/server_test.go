@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -87,6 +88,20 @@ func TestALargeHeaderIsRefused(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("status %d", resp.StatusCode)
+	}
+}
+
+func TestAClientThatNamesOldHTTPAloneIsServedOnTLS(t *testing.T) {
+	s := otatest.New(t)
+	conn, err := tls.Dial("tcp", s.Server.TLSAddr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /v1/keyset/sensor_v1/latest HTTP/1.0\r\n\r\n")
+	answer, err := io.ReadAll(conn)
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.0 200 OK\r\n")) || !bytes.HasSuffix(answer, s.Keyset) {
+		t.Errorf("%q, %v", answer, err)
 	}
 }
 

@@ -7,9 +7,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -455,4 +458,102 @@ func (z *zeros) Seek(offset int64, whence int) (int64, error) {
 	}
 	z.at = offset
 	return offset, nil
+}
+
+// call asks the API as an administrator and returns the answer and its body.
+func call(t *testing.T, s *otatest.System, method, path, body string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	req := must(http.NewRequest(method, s.URL+path, strings.NewReader(body)))(t)
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Authorization", "Bearer "+s.Token)
+	resp := must(s.HTTPClient().Do(req))(t)
+	defer resp.Body.Close()
+	return resp, string(must(io.ReadAll(resp.Body))(t))
+}
+
+func TestAskingWhereAnUploadStandsChangesNothing(t *testing.T) {
+	s := otatest.New(t)
+	path := "/api/v1/uploads/" + manifest.Digest(sha256.Sum256([]byte("0123456789"))).String()
+	uploads := filepath.Join(s.Server.Repository().Dir(), "blobs")
+	files := func() (names []string) {
+		must(0, filepath.WalkDir(uploads, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && d.Name() != "lock" { // what processes hold it by
+				names = append(names, name)
+			}
+			return err
+		}))(t)
+		return names
+	}
+	_, body := call(t, s, "GET", path+"?size=10", "", nil)
+	if body != `{"offset":0,"complete":false}` || len(files()) != 0 {
+		t.Errorf("before: %s, files %q", body, files())
+	}
+	patch := http.Header{"Content-Type": {"application/octet-stream"}, "Upload-Offset": {"0"}}
+	if resp, body := call(t, s, "PATCH", path+"?size=10", "01234", patch); resp.StatusCode != 200 {
+		t.Fatalf("status %d: %s", resp.StatusCode, body)
+	}
+	before := files()
+	for _, c := range []struct{ size, want string }{
+		{"20", `{"offset":5,"complete":false}`}, // with the wrong size of somebody else
+		{"3", `{"offset":3,"complete":false}`},
+		{"10", `{"offset":5,"complete":false}`},
+	} {
+		if _, body := call(t, s, "GET", path+"?size="+c.size, "", nil); body != c.want {
+			t.Errorf("size %s: %s, want %s", c.size, body, c.want)
+		}
+	}
+	if after := files(); len(before) == 0 || !slices.Equal(before, after) {
+		t.Errorf("files %q, then %q", before, after)
+	}
+	patch.Set("Upload-Offset", "5")
+	if _, body := call(t, s, "PATCH", path+"?size=10", "56789", patch); body != `{"offset":10,"complete":true}` {
+		t.Errorf("the rest: %s", body)
+	}
+	if _, body := call(t, s, "GET", path+"?size=10", "", nil); body != `{"offset":10,"complete":true}` {
+		t.Errorf("afterwards: %s", body)
+	}
+}
+
+func TestAReleaseThatIsRefusedBeforeItsImageTravelsIsOnRecord(t *testing.T) {
+	s := otatest.New(t)
+	bundle := trust.Bundle{Manifest: signed(t, s.Manifest("1.0.0", []byte("image")))}
+	if err := s.Remote().CheckRelease(t.Context(), bundle); !errors.Is(err, repository.ErrUnsigned) {
+		t.Fatal(err)
+	}
+	if err := s.Remote().CheckRelease(t.Context(), trust.Bundle{Manifest: signed(t, s.Manifest("1.0.0", []byte("image")), s.Release)}); err != nil {
+		t.Fatal(err)
+	}
+	got := must(s.Management().AuditRecords(t.Context(), audit.Filter{Action: "refused.publish"}))(t)
+	if len(got) != 1 || got[0].Actor != "token:admin" {
+		t.Errorf("on record: %v", got)
+	}
+}
+
+func TestALifeTooLongToCountDoesNotBecomeAnotherOne(t *testing.T) {
+	s := otatest.New(t)
+	json := http.Header{"Content-Type": {"application/json"}}
+	// 2^55 seconds are 0 nanoseconds in 64 bits, and 0 is for ever.
+	body := `{"name":"long","role":"viewer","valid_seconds":36028797018963968}`
+	if resp, answer := call(t, s, "POST", "/api/v1/tokens", body, json); resp.StatusCode != 201 {
+		t.Fatalf("status %d: %s", resp.StatusCode, answer)
+	}
+	for _, op := range must(s.Management().Tokens(t.Context()))(t) {
+		if op.Name == "long" && op.ExpiresAt.IsZero() {
+			t.Error("a token with a life lasts for ever")
+		}
+	}
+	code := `{"device_type":"sensor_v1","valid_seconds":36028797018963969}` // 1 s, wrapped around
+	if resp, answer := call(t, s, "POST", "/api/v1/enrolment-codes", code, json); resp.StatusCode != 400 {
+		t.Errorf("status %d: %s", resp.StatusCode, answer)
+	}
+}
+
+func TestAWrongMethodIsToldWhichThereAre(t *testing.T) {
+	s := otatest.New(t)
+	resp, body := call(t, s, "PUT", "/api/v1/devices", "", nil)
+	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD, POST" {
+		t.Errorf("status %d, Allow %q: %s", resp.StatusCode, resp.Header.Get("Allow"), body)
+	}
 }

@@ -68,6 +68,8 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		TLSHandshakeTimeout: 15 * time.Second,
 		ForceAttemptHTTP2:   false, // one stream at a time: HTTP/2 would only cap its window
 		IdleConnTimeout:     time.Minute,
+
+		ExpectContinueTimeout: 5 * time.Second,
 	}
 	return &Client{base: strings.TrimSuffix(u.String(), "/"), token: cfg.Token, http: &http.Client{
 		Transport: transport,

@@ -82,6 +82,7 @@ func (c *Client) uploadPart(ctx context.Context, path string, size, offset int64
 		return err
 	}
 	req.ContentLength = length
+	req.Header.Set("Expect", "100-continue") // a refusal, such as "full", comes before the bytes travel
 	req.Header.Set("Content-Type", typeBytes)
 	req.Header.Set(headerUploadOffset, strconv.FormatInt(offset, 10))
 	return c.do(req, nil)

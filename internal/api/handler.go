@@ -59,6 +59,7 @@ func (h *Handler) handle(method, path string, serve serve) {
 func (h *Handler) serve(serve serve, w http.ResponseWriter, r *http.Request) error {
 	token, err := auth.BearerToken(r)
 	if err != nil {
+		h.service.cfg.Fleet.Refused(protocol.Address(r), "operator")
 		return fmt.Errorf("%w: %w", auth.ErrUnauthorized, err)
 	}
 	actor, err := h.service.Authenticate(r.Context(), token, r)

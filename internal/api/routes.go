@@ -3,8 +3,10 @@ package api
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
@@ -78,7 +80,7 @@ func (h *Handler) routes() {
 	})
 	h.deviceRoutes()
 	h.auditRoutes()
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, h.unrouted(r)) })
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, h.unrouted(w, r)) })
 }
 
 func (h *Handler) deviceRoutes() {
@@ -95,17 +97,17 @@ func (h *Handler) deviceRoutes() {
 			return err
 		}
 		return created(w)(m.AddEnrolmentCode(r.Context(), fleet.NewCode{
-			DeviceType: body.DeviceType, Device: body.Device, Again: body.Again, Valid: time.Duration(body.ValidSeconds) * time.Second,
+			DeviceType: body.DeviceType, Device: body.Device, Again: body.Again, Valid: seconds(body.ValidSeconds),
 		}))
 	})
 	h.handle("GET", "/api/v1/devices", func(m local, w http.ResponseWriter, r *http.Request) error {
 		q := r.URL.Query()
-		limit, err := number(r, "limit")
+		limit, err := limitOf(r)
 		if err != nil {
 			return err
 		}
 		return answer(w)(m.Devices(r.Context(), DeviceQuery{
-			DeviceType: q.Get("device_type"), After: fleet.Ref{DeviceType: q.Get("after_type"), ID: q.Get("after")}, Limit: int(limit),
+			DeviceType: q.Get("device_type"), After: fleet.Ref{DeviceType: q.Get("after_type"), ID: q.Get("after")}, Limit: limit,
 		}))
 	})
 	h.handle("GET", "/api/v1/devices/{type}/{id}", func(m local, w http.ResponseWriter, r *http.Request) error {
@@ -147,7 +149,7 @@ func (h *Handler) auditRoutes() {
 			return err
 		}
 		token, err := m.AddToken(r.Context(), auth.NewOperator{
-			Name: body.Name, Role: body.Role, Valid: time.Duration(body.ValidSeconds) * time.Second,
+			Name: body.Name, Role: body.Role, Valid: seconds(body.ValidSeconds),
 		})
 		return created(w)(tokenJSON{token.Reveal()}, err)
 	})
@@ -159,17 +161,29 @@ func (h *Handler) auditRoutes() {
 	})
 }
 
-// unrouted says why no route took a request. The mux knows which methods a
-// path has.
-func (h *Handler) unrouted(r *http.Request) error {
-	for _, method := range []string{"GET", "POST", "PATCH", "DELETE"} {
+// unrouted says why no route took a request, and which methods the path has:
+// the mux knows them.
+func (h *Handler) unrouted(w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE"} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		if _, pattern := h.mux.Handler(probe); pattern != "/" {
-			return fmt.Errorf("%s: %w", r.Method, ErrMethod)
+			allowed = append(allowed, method)
 		}
 	}
-	return fmt.Errorf("path %q: %w", r.URL.Path, ErrNotFound)
+	if len(allowed) == 0 {
+		return fmt.Errorf("path %q: %w", r.URL.Path, ErrNotFound)
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return fmt.Errorf("%s: %w; this path has %s", r.Method, ErrMethod, strings.Join(allowed, ", "))
+}
+
+// seconds is a duration of so many; one that is too long for a Duration is the
+// longest, not, wrapped around, a short one or "for ever".
+func seconds(n int64) time.Duration {
+	const longest = int64(math.MaxInt64 / time.Second)
+	return time.Duration(max(-longest, min(n, longest))) * time.Second
 }
 
 func getUpload(m local, w http.ResponseWriter, r *http.Request) error {
@@ -242,10 +256,10 @@ func filterOf(r *http.Request) (audit.Filter, error) {
 	f := audit.Filter{Actor: q.Get("actor"), Action: q.Get("action"), Object: q.Get("object"), Oldest: q.Get("order") == "oldest"}
 	after, err1 := number(r, "after")
 	before, err2 := number(r, "before")
-	limit, err3 := number(r, "limit")
+	limit, err3 := limitOf(r)
 	since, err4 := moment(r, "since")
 	until, err5 := moment(r, "until")
-	f.After, f.Before, f.Limit, f.Since, f.Until = after, before, int(limit), since, until
+	f.After, f.Before, f.Limit, f.Since, f.Until = after, before, limit, since, until
 	return f, errors.Join(err1, err2, err3, err4, err5)
 }
 
@@ -260,6 +274,13 @@ func number(r *http.Request, name string) (int64, error) {
 		return 0, fmt.Errorf("%w: %s=%q: want a number", ErrInvalid, name, text)
 	}
 	return n, nil
+}
+
+// limitOf reads the query parameter limit. One more than MaxPage stands for
+// all that are refused, on machines with a small int as well.
+func limitOf(r *http.Request) (int, error) {
+	n, err := number(r, "limit")
+	return int(min(n, MaxPage+1)), err
 }
 
 // moment reads a query parameter that is a time; absent is zero.

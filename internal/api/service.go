@@ -157,17 +157,40 @@ func (l local) Info(ctx context.Context) (Info, error) {
 	return info, nil
 }
 
-// UploadState says where an upload stands.
+// UploadState says where an upload stands, and changes nothing.
 func (l local) UploadState(ctx context.Context, digest manifest.Digest, size int64) (repository.UploadState, error) {
 	if err := l.allow(ctx, auth.Publisher, "upload"); err != nil {
 		return repository.UploadState{}, err
 	}
-	return l.cfg.Repository.BeginUpload(ctx, digest, size)
+	state, repo := repository.UploadState{Size: size}, l.cfg.Repository
+	image, stored, err := repo.Firmware(ctx, digest)
+	if err == nil && stored == size {
+		state.Offset, state.Stored = size, true
+		return state, image.Close()
+	}
+	if err == nil {
+		err = image.Close()
+	}
+	if err != nil && !errors.Is(err, repository.ErrNotFound) {
+		return state, err
+	}
+	// No upload stands at -1: the refusal says where it does.
+	_, err = repo.ContinueUpload(ctx, digest, -1, http.NoBody)
+	var at *repository.UploadOffsetError
+	switch {
+	case errors.As(err, &at):
+		state.Offset = min(at.Want, size)
+		return state, nil
+	case errors.Is(err, repository.ErrNoImage): // nor has one begun
+		return state, nil
+	}
+	return state, err
 }
 
-// UploadPart continues an upload, and verifies the image when it is complete.
+// UploadPart begins or continues an upload, and verifies the image when it is
+// complete.
 func (l local) UploadPart(ctx context.Context, digest manifest.Digest, size, offset int64, part io.Reader) (repository.UploadState, error) {
-	state, err := l.UploadState(ctx, digest, size)
+	state, err := l.beginUpload(ctx, digest, size)
 	if err != nil || state.Stored {
 		return state, err
 	}
@@ -180,8 +203,15 @@ func (l local) UploadPart(ctx context.Context, digest manifest.Digest, size, off
 	return state, l.refused(ctx, "upload", "image:"+digest.String(), err)
 }
 
+func (l local) beginUpload(ctx context.Context, digest manifest.Digest, size int64) (repository.UploadState, error) {
+	if err := l.allow(ctx, auth.Publisher, "upload"); err != nil {
+		return repository.UploadState{}, err
+	}
+	return l.cfg.Repository.BeginUpload(ctx, digest, size)
+}
+
 func (l local) Upload(ctx context.Context, digest manifest.Digest, size int64, image io.ReadSeeker, progress func(done, total int64)) error {
-	state, err := l.UploadState(ctx, digest, size)
+	state, err := l.beginUpload(ctx, digest, size)
 	if err != nil {
 		return err
 	}
@@ -218,7 +248,7 @@ func (l local) CheckRelease(ctx context.Context, bundle trust.Bundle) error {
 		return err
 	}
 	_, err := l.cfg.Repository.CheckRelease(ctx, bundle)
-	return err
+	return l.refused(ctx, "publish", "", err)
 }
 
 func (l local) AddRelease(ctx context.Context, bundle trust.Bundle) (Release, error) {
@@ -293,7 +323,7 @@ func (l local) AddKeyset(ctx context.Context, bundle trust.Bundle) (Keyset, erro
 		return Keyset{}, err
 	}
 	if err := l.mayIntroduce(ctx, bundle); err != nil {
-		return Keyset{}, err
+		return Keyset{}, l.refused(ctx, "keyset", "", err)
 	}
 	ks, err := l.cfg.Repository.AddKeyset(ctx, l.as(), bundle)
 	if err != nil {

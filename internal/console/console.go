@@ -1,9 +1,10 @@
-// Package console is the server's web page for operators: what is published,
-// which devices run what, and the last audit records. It is rendered here,
-// without scripts, and changes nothing but its own login.
+// Package console is the server's web page for operators: how far the fleet
+// is, which devices need somebody, what is published, and what happened last.
+// It is rendered here, without scripts, and changes nothing but its own login.
 package console
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"html/template"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
-	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/protocol"
@@ -25,11 +25,9 @@ var files embed.FS
 // unless it is Secure, of this host, and for all paths.
 const sessionCookie = "__Host-ota"
 
-// What the page shows at most.
 const (
-	maxDevices = 200
-	maxRecords = 50
-	maxForm    = 4096 // bytes
+	sessionLife = 12 * time.Hour
+	maxForm     = 4096 // bytes
 )
 
 // A Handler is the console.
@@ -46,7 +44,8 @@ func New(service *api.Service, log *slog.Logger) *Handler {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{service: service, log: log, mux: http.NewServeMux()}
-	h.page = template.Must(template.New("page.html").Funcs(template.FuncMap{"when": when}).ParseFS(files, "page.html"))
+	words := template.FuncMap{"moment": moment, "bytes": bytesInWords, "count": count, "sentence": sentence, "tone": toneOf}
+	h.page = template.Must(template.New("page.html").Funcs(words).ParseFS(files, "page.html"))
 	h.mux.HandleFunc("GET /{$}", h.show)
 	h.mux.HandleFunc("GET /style.css", h.style)
 	h.mux.HandleFunc("POST /login", h.login)
@@ -58,7 +57,7 @@ func New(service *api.Service, log *slog.Logger) *Handler {
 // would be anybody's on the way.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.TLS == nil {
-		http.Error(w, "The console needs TLS.", http.StatusForbidden)
+		http.Error(w, "The console needs TLS: use the server's https address.", http.StatusForbidden)
 		return
 	}
 	header := w.Header()
@@ -73,28 +72,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// view is what the page is rendered from.
-type view struct {
-	Refused  string // why the login failed
-	LoggedIn bool
-	Info     api.Info
-	Releases []api.Release
-	Devices  []api.Device
-	Records  []audit.Record
-	States   []count
-	Now      time.Time
-}
-
-// count is how many devices of a type run a version and are in a state.
-type count struct {
-	DeviceType, Version, State string
-	Devices                    int
-}
-
 func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
-		h.render(w, http.StatusOK, view{})
+		h.render(w, http.StatusOK, page{})
 		return
 	}
 	actor, err := h.service.Authenticate(r.Context(), auth.Token(cookie.Value), r)
@@ -102,59 +83,22 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	v, err := h.gather(r, actor)
+	seen, err := gather(r.Context(), h.service.As(actor))
 	if err != nil {
 		h.refuse(w, err)
 		return
 	}
-	h.render(w, http.StatusOK, v)
-}
-
-func (h *Handler) gather(r *http.Request, actor auth.Actor) (v view, err error) {
-	m, ctx := h.service.As(actor), r.Context()
-	v.LoggedIn, v.Now = true, time.Now()
-	if v.Info, err = m.Info(ctx); err != nil {
-		return v, err
-	}
-	if v.Releases, err = m.Releases(ctx, ""); err != nil {
-		return v, err
-	}
-	if v.Records, err = m.AuditRecords(ctx, audit.Filter{Limit: maxRecords}); err != nil {
-		return v, err
-	}
-	counted := map[count]int{}
-	var after fleet.Ref
-	for {
-		page, err := m.Devices(ctx, api.DeviceQuery{After: after})
-		if err != nil {
-			return v, err
-		}
-		for _, d := range page {
-			c := count{DeviceType: d.DeviceType, Version: d.Version, State: d.State}
-			if counted[c]++; counted[c] == 1 {
-				v.States = append(v.States, c)
-			}
-		}
-		v.Devices = append(v.Devices, page[:min(len(page), maxDevices-len(v.Devices))]...)
-		if len(page) < api.MaxPage {
-			break
-		}
-		after = page[len(page)-1].Ref
-	}
-	for i, c := range v.States {
-		v.States[i].Devices = counted[c]
-	}
-	return v, nil
+	h.render(w, http.StatusOK, page{Overview: seen})
 }
 
 func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	token := auth.Token(r.PostFormValue("token"))
+	token := auth.Token(r.PostFormValue("token")) // of the body, never of the URL, which ends up in logs
 	if _, err := h.service.Authenticate(r.Context(), token, r); err != nil {
 		h.refuse(w, err)
 		return
 	}
-	setCookie(w, token.Reveal(), 12*time.Hour)
+	setCookie(w, token.Reveal(), sessionLife)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -180,29 +124,31 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &rate):
 		protocol.SetRetryAfter(w, rate.Wait)
-		h.render(w, http.StatusTooManyRequests, view{Refused: "Too many wrong tokens from your address. Wait a little."})
+		h.render(w, http.StatusTooManyRequests, page{Refused: "Too many wrong tokens from your address. Wait a little."})
 	case errors.Is(err, auth.ErrUnauthorized):
-		h.render(w, http.StatusUnauthorized, view{Refused: "This token is unknown, expired or revoked."})
+		h.render(w, http.StatusUnauthorized, page{Refused: "This token is unknown, expired or revoked."})
 	case errors.Is(err, auth.ErrForbidden):
-		h.render(w, http.StatusForbidden, view{Refused: "This token's role may not see this."})
+		h.render(w, http.StatusForbidden, page{Refused: "This token's role may not see this."})
 	default:
 		id := protocol.NewRequestID()
 		h.log.Error("console: failed", "request", id, "error", err)
-		h.render(w, http.StatusInternalServerError, view{Refused: "Internal error; the server's log has it under " + id + "."})
+		h.render(w, http.StatusInternalServerError, page{Refused: "Internal error; the server's log has it under " + id + "."})
 	}
 }
 
-func (h *Handler) render(w http.ResponseWriter, status int, v view) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := h.page.Execute(w, v); err != nil {
+// page is what the template renders: the login form, unless there is an
+// overview to show.
+type page struct {
+	Refused  string // why the login failed
+	Overview *overview
+}
+
+func (h *Handler) render(w http.ResponseWriter, status int, p page) {
+	var text bytes.Buffer // half a page would be worse than none
+	if err := h.page.Execute(&text, p); err != nil {
 		h.log.Error("console: render page", "error", err)
+		http.Error(w, "Internal error; the server's log has it.", http.StatusInternalServerError)
+		return
 	}
-}
-
-func when(t time.Time) string {
-	if t.IsZero() {
-		return "–"
-	}
-	return t.UTC().Format("2006-01-02 15:04:05")
+	protocol.WriteBytes(w, status, "text/html; charset=utf-8", text.Bytes())
 }

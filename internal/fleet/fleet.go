@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -56,6 +57,7 @@ type Fleet struct {
 
 	mu      sync.RWMutex
 	devices map[Ref]*entry
+	order   []Ref // see ordered
 
 	refreshing sync.Mutex
 	revision   int64 // of the newest device row that was read
@@ -243,22 +245,43 @@ func (f *Fleet) Device(ref Ref) (Device, error) {
 // Devices returns up to limit devices of a type, of all types if it is empty,
 // that come after a device in the order of type and id.
 func (f *Fleet) Devices(deviceType string, after Ref, limit int) []Device {
-	f.mu.RLock()
-	var refs []Ref
-	for ref := range f.devices {
-		if (deviceType == "" || ref.DeviceType == deviceType) && compareRefs(ref, after) > 0 {
-			refs = append(refs, ref)
-		}
+	if deviceType != "" && after.DeviceType < deviceType {
+		after = Ref{DeviceType: deviceType}
 	}
-	f.mu.RUnlock()
-	slices.SortFunc(refs, compareRefs)
-	refs = refs[:min(len(refs), limit)]
-	list := make([]Device, 0, len(refs))
-	for _, ref := range refs {
+	refs := f.ordered()
+	from, found := slices.BinarySearchFunc(refs, after, compareRefs)
+	if found {
+		from++
+	}
+	list := []Device{}
+	for _, ref := range refs[from:] {
+		if len(list) == limit || deviceType != "" && ref.DeviceType != deviceType {
+			break
+		}
 		e, _ := f.find(ref) // devices are never removed
 		list = append(list, e.view())
 	}
 	return list
+}
+
+// ordered returns all devices by type and id. The slice is never changed, only
+// replaced: sorting for each page of a list would cost a large fleet seconds.
+func (f *Fleet) ordered() []Ref {
+	f.mu.RLock()
+	refs := f.order
+	if len(refs) == len(f.devices) { // devices are never removed
+		f.mu.RUnlock()
+		return refs
+	}
+	refs = slices.Collect(maps.Keys(f.devices))
+	f.mu.RUnlock()
+	slices.SortFunc(refs, compareRefs)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(refs) > len(f.order) {
+		f.order = refs
+	}
+	return refs
 }
 
 func compareRefs(a, b Ref) int {

@@ -398,3 +398,42 @@ func TestAnOperatorCanTellADeviceToTryAgain(t *testing.T) {
 		t.Errorf("answer %+v", answer)
 	}
 }
+
+func TestDevicesAreListedPageByPage(t *testing.T) {
+	s := otatest.New(t)
+	f := open(t, s, nil)
+	names := func(deviceType string, after fleet.Ref, limit int) (ids string) {
+		for _, d := range f.Devices(deviceType, after, limit) {
+			ids += d.ID + " "
+		}
+		return ids
+	}
+	if got := names("", fleet.Ref{}, 10); got != "" {
+		t.Errorf("of nothing: %s", got)
+	}
+	for _, id := range []string{"c", "a", "b"} {
+		if _, err := f.Add(t.Context(), auth.Actor{Name: "test"}, fleet.NewDevice{Ref: ref(id)}); err != nil {
+			t.Fatal(err)
+		}
+		f.Devices("", fleet.Ref{}, 1) // a device that comes later is listed all the same
+	}
+	for _, c := range []struct {
+		deviceType string
+		after      fleet.Ref
+		limit      int
+		want       string
+	}{
+		{"", fleet.Ref{}, 10, "a b c "},
+		{"", fleet.Ref{}, 2, "a b "},
+		{"", ref("b"), 10, "c "},
+		{"", ref("aa"), 10, "b c "},
+		{"", ref("c"), 10, ""},
+		{otatest.DeviceType, fleet.Ref{}, 10, "a b c "},
+		{otatest.DeviceType, fleet.Ref{DeviceType: "zzz"}, 10, ""},
+		{"another", fleet.Ref{}, 10, ""},
+	} {
+		if got := names(c.deviceType, c.after, c.limit); got != c.want {
+			t.Errorf("type %q after %s, %d: %q, want %q", c.deviceType, c.after, c.limit, got, c.want)
+		}
+	}
+}

@@ -168,16 +168,23 @@ func (f *Fleet) prepare(ctx context.Context, d *Device) (Provisioning, auth.Toke
 // For one that has, a missing master is an error: a new one would lock out all
 // of them.
 func (f *Fleet) ensureMaster(deviceType string) error {
+	if f.hasKeyed(deviceType) {
+		_, err := f.cfg.Masters.Load(deviceType)
+		return err
+	}
+	_, err := f.cfg.Masters.LoadOrCreate(deviceType)
+	return err
+}
+
+func (f *Fleet) hasKeyed(deviceType string) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	for ref, e := range f.devices {
 		if ref.DeviceType == deviceType && e.device.Load().Level == Keyed {
-			_, err := f.cfg.Masters.Load(deviceType)
-			return err
+			return true
 		}
 	}
-	_, err := f.cfg.Masters.LoadOrCreate(deviceType)
-	return err
+	return false
 }
 
 // Revoke shuts a device out: nothing it sends is accepted any more.

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,7 +47,14 @@ func MediaType(r *http.Request) string {
 // that pick different ones of two members of one name are a way past whichever
 // checked first.
 func DecodeJSON(raw []byte, v any) error {
-	if err := json.Unmarshal(raw, v, json.RejectUnknownMembers(true)); err != nil {
+	err := json.Unmarshal(raw, v, json.RejectUnknownMembers(true))
+	var misfit *json.SemanticError
+	switch {
+	case errors.As(err, &misfit) && misfit.Err != nil:
+		return fmt.Errorf("decode JSON: %w: at %q: %v", reason.Malformed, misfit.JSONPointer, misfit.Err)
+	case misfit != nil: // its own words speak of the types of this program
+		return fmt.Errorf("decode JSON: %w: at %q: a value of another kind is wanted", reason.Malformed, misfit.JSONPointer)
+	case err != nil:
 		return fmt.Errorf("decode JSON: %w: %v", reason.Malformed, err)
 	}
 	return nil

@@ -90,3 +90,23 @@ func FuzzDecodeJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestAClientIsToldWhatIsWrongAndNothingOfOurTypes(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"nonce":"17"}`:   `at "/nonce"`,
+		`{"nonce":1.5}`:    `at "/nonce"`,
+		`{"surplus":1}`:    `unknown object member name`,
+		`{"nonce":1}{}`:    `after top-level value`,
+		`[]`:               `of another kind`,
+		`{"nonce":1,`:      `unexpected EOF`,
+		`{"at":"tomorrow"`: `cannot parse`,
+	} {
+		err := DecodeJSON([]byte(body), &struct {
+			Nonce uint64    `json:"nonce"`
+			At    time.Time `json:"at"`
+		}{})
+		if !errors.Is(err, reason.Malformed) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), " Go ") {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+}

@@ -77,6 +77,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, &fleet.RateError{Wait: wait})
 		return
 	}
+	if r.TLS == nil && r.Header.Get("Authorization") != "" { // by now anybody on the way has it
+		h.fail(w, r, errInsecure)
+		return
+	}
 	h.mux.ServeHTTP(w, r)
 }
 

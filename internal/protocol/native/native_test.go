@@ -15,6 +15,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
+	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -469,19 +470,50 @@ func TestMessagesThatAreNotDeterministicAreRefused(t *testing.T) {
 // What a device with its key sends is told apart from what a stranger sends.
 func TestAnAuthenticMessageWithAnInvalidPayloadIsOnRecord(t *testing.T) {
 	s := otatest.New(t)
-	d := keyed(t, s, "dev-0001")
-	bad, report := d.request(), d.report(99, manifest.Sequence(0), sha256.Sum256(factory))
+	checking, reporting := keyed(t, s, "dev-0001"), keyed(t, s, "dev-0002")
+	bad, report := checking.request(), reporting.report(99, manifest.Sequence(0), sha256.Sum256(factory))
 	bad.Boot = 9
 	for range 3 { // a device that goes on for ever gets one record a minute
-		send(t, http.DefaultClient, "POST", s.PlainURL+"/v1/check", "application/cose", d.seal(bad)).problem(t, 400, trust.ErrUnsupported)
-		d.send(report).problem(t, 400, trust.ErrUnsupported)
+		send(t, http.DefaultClient, "POST", s.PlainURL+"/v1/check", "application/cose", checking.seal(bad)).problem(t, 400, trust.ErrUnsupported)
+		reporting.send(report).problem(t, 400, trust.ErrUnsupported)
 	}
-	forged := d.seal(bad)
+	forged := checking.seal(bad)
 	forged[len(forged)-1] ^= 1
 	send(t, http.DefaultClient, "POST", s.PlainURL+"/v1/check", "application/cose", forged).problem(t, 401, trust.ErrBadMAC)
-	records, err := s.Management().AuditRecords(t.Context(), audit.Filter{Action: "device.refused."})
-	if err != nil || len(records) != 1 || records[0].Object != "device:sensor_v1/dev-0001" ||
-		!strings.Contains(string(records[0].After), `"reason":4`) {
-		t.Errorf("on record: %v, %v", records, err)
+	records, err := s.Management().AuditRecords(t.Context(), audit.Filter{Action: "device.refused.invalid", Oldest: true})
+	if err != nil || len(records) != 2 {
+		t.Fatalf("on record: %v, %v", records, err)
+	}
+	for i, d := range []*device{checking, reporting} {
+		if r := records[i]; r.Object != "device:sensor_v1/"+d.id || !strings.Contains(string(r.After), `"reason":4`) {
+			t.Errorf("on record: %s", r)
+		}
+	}
+	dir := s.Server.Repository().Dir()
+	if err := s.Server.Close(t.Context()); err != nil { // writes the counters
+		t.Fatal(err)
+	}
+	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	counted, err := repo.Store().AuditRecords(t.Context(), audit.Filter{Action: "refused"})
+	if err != nil || len(counted) != 1 || string(counted[0].After) != `{"Unauthorized":1}` {
+		t.Errorf("counted: %v, %v", counted, err)
+	}
+}
+
+func TestATokenOnThePlainListenerIsRefusedWhateverItIsFor(t *testing.T) {
+	s := otatest.New(t)
+	d := keyed(t, s, "dev-0001")
+	for _, c := range []struct {
+		method, path string
+		body         []byte
+	}{
+		{"GET", "/v1/keyset/sensor_v1/latest", nil},
+		{"POST", "/v1/check", d.seal(d.request())},
+	} {
+		send(t, http.DefaultClient, c.method, s.PlainURL+c.path, "application/cose", c.body, "Authorization", "Bearer x").problem(t, 403, 0)
 	}
 }

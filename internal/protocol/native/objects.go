@@ -111,7 +111,7 @@ func (h *Handler) firmware(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	part, status := span{0, size}, http.StatusOK
-	if ifRange := r.Header.Get("If-Range"); ifRange == "" || ifRange == etag {
+	if ifRange := r.Header.Values("If-Range"); len(ifRange) == 0 || len(ifRange) == 1 && ifRange[0] == etag {
 		var partial bool
 		if part, partial, err = parseRange(r.Header.Values("Range"), size); err != nil {
 			header.Del("ETag")

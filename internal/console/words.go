@@ -1,0 +1,138 @@
+package console
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/trust"
+)
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+func bytesInWords(n int64) string {
+	const unit = 1 << 10
+	switch {
+	case n >= unit*unit:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(unit*unit))
+	case n >= unit:
+		return fmt.Sprintf("%.1f KiB", float64(n)/unit)
+	}
+	return count(int(n), "byte")
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// phrases says in words what an action is. {} stands for its object; what
+// follows is told of what was recorded with it.
+var phrases = map[string]string{
+	"release.publish":  "published a release",
+	"release.withdraw": "withdrew {}",
+	"image.remove":     "removed {}, which no release names",
+	"keyset.add":       "published a keyset",
+	"device.add":       "added {}",
+	"device.enrol":     "enrolled",
+	"device.revoke":    "revoked {}",
+	"device.retry":     "told {} to try again what it rejected",
+	"device.state":     "showed a new state",
+	"device.offer":     "was offered a release",
+	"device.download":  "began to download",
+	"enrolment.add":    "made an enrolment code for {}",
+	"token.add":        "made {}",
+	"token.revoke":     "revoked {}",
+
+	"device.report.downloading": "accepted a manifest and downloads",
+	"device.report.installed":   "installed a release and boots it next",
+	"device.report.trial":       "runs a release on trial",
+	"device.report.confirmed":   "confirmed what it runs",
+	"device.report.reverted":    "went back to its previous image",
+	"device.report.refused":     "refused what it was offered",
+	"device.report.failed":      "could not fetch or store a release",
+	"device.report.keyset":      "accepted a newer keyset",
+
+	"device.refused.revoked": "is revoked and was turned away",
+	"device.refused.invalid": "sent a message that is authentic but invalid",
+	"refused":                "turned away who did not authenticate",
+	"refused.forbidden":      "was refused {}: its role does not allow it",
+	"refused.publish":        "was refused a publication",
+	"refused.keyset":         "was refused a keyset",
+	"refused.upload":         "was refused {}",
+}
+
+// sentence says in words what a record says. An action that has no words yet
+// stands as itself.
+func sentence(r audit.Record) string {
+	phrase, ok := phrases[r.Action]
+	if !ok {
+		phrase = r.Action + " {}"
+	}
+	kind, name, ok := strings.Cut(r.Object, ":")
+	switch {
+	case !ok:
+		name = r.Object
+	case len(name) == 64: // a digest
+		name = kind + " " + name[:8] + "…"
+	default:
+		name = kind + " " + name
+	}
+	words := strings.ReplaceAll(phrase, "{}", name)
+	if why := details(r); why != "" {
+		words += ": " + why
+	}
+	return words
+}
+
+// details picks what people want to know of what was recorded with an action.
+func details(r audit.Record) string {
+	var after struct {
+		DeviceType string       `json:"device_type"`
+		Device     string       `json:"device"`
+		Version    any          `json:"version"`
+		Level      string       `json:"level"`
+		Role       string       `json:"role"`
+		Boot       string       `json:"boot"`
+		Sequence   string       `json:"sequence"`
+		Why        string       `json:"why"`
+		Reason     trust.Reason `json:"reason"`
+		Detail     string       `json:"detail"`
+	}
+	if len(r.After) == 0 || json.Unmarshal(r.After, &after) != nil {
+		return ""
+	}
+	var parts []string
+	add := func(label, text string) {
+		if text != "" {
+			parts = append(parts, strings.TrimSpace(label+" "+text))
+		}
+	}
+	add("", after.DeviceType)
+	add("", after.Device)
+	if after.Version != nil {
+		add("", fmt.Sprint(after.Version))
+	}
+	add("", after.Level)
+	add("", after.Role)
+	add("", after.Boot)
+	if after.Version == nil {
+		add("sequence", after.Sequence)
+	}
+	add("", after.Why)
+	if after.Reason != 0 {
+		add("", after.Reason.Error())
+	}
+	add("", after.Detail)
+	return strings.Join(parts, ", ")
+}
