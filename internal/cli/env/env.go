@@ -97,6 +97,10 @@ func (e *Env) Open(name string) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
+// ErrTooLarge is wrapped by the refusal of a file that is longer than anything
+// the command could use.
+var ErrTooLarge = errors.New("file too large")
+
 // ReadFile reads a file of at most max bytes; "-" is standard input.
 func (e *Env) ReadFile(name string, max int64) ([]byte, error) {
 	f, err := e.Open(name)
@@ -109,7 +113,7 @@ func (e *Env) ReadFile(name string, max int64) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if int64(len(data)) > max {
-		return nil, fmt.Errorf("read %s: more than %d bytes", name, max)
+		return nil, fmt.Errorf("read %s: %w: more than %d bytes", name, ErrTooLarge, max)
 	}
 	return data, nil
 }

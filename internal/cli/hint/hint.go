@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/offline"
 	"github.com/secure-ota/secure-ota/internal/cli/offline/inspect"
@@ -53,6 +54,8 @@ func table() []Entry {
 		{signing.ErrExternalTimeout, "check that the signer works by itself: it reads the message from stdin and writes the signature to stdout"},
 		{trust.ErrKeyPolicy, "want RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256 or Ed25519"},
 		{offline.ErrMACKey, "make one: (umask 077; openssl rand -hex 32 > mac.key)"},
+
+		{env.ErrTooLarge, "no object of ours is that large; firmware is checked with: ota verify FILE --public-key PEM --signature SIG, or described by its manifest: ota inspect FILE.manifest"},
 
 		// The home.
 		{home.ErrNoHome, "make one: ota init --vendor NAME --device-type TYPE; or name it: --home DIR, OTA_HOME"},
