@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -86,10 +87,20 @@ func (o *deviceAddOptions) makeCode(ctx context.Context, m api.Management, ref f
 	if err != nil {
 		return err
 	}
-	return o.env.PrintData(code, record.Record{
+	err = o.env.PrintData(code, record.Record{
 		{Name: "code", Value: code.Code, Note: "shown this once"},
 		{Name: "expires", Value: code.Expires.Format(time.RFC3339)},
 	})
+	if err != nil {
+		return err
+	}
+	info, err := m.Info(ctx)
+	if err != nil {
+		return err
+	}
+	o.env.Say("next, on the device: ota-agent enrol --server %s --fingerprint %s --code %s",
+		cmp.Or(info.PublicURL, o.target.server, "URL"), cmp.Or(info.Fingerprint, "HEX"), code.Code)
+	return nil
 }
 
 func (o *deviceAddOptions) add(ctx context.Context, m api.Management, ref fleet.Ref) error {

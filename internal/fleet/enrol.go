@@ -100,8 +100,8 @@ func hashCode(code string) [sha256.Size]byte {
 // An Enrolment is a device's request for its keys.
 type Enrolment struct {
 	Code             string `json:"code"`
-	DeviceType       string `json:"device_type"`
-	Device           string `json:"device"` // empty: the code or the server names it
+	DeviceType       string `json:"device_type"` // empty: the code names it
+	Device           string `json:"device"`      // empty: the code or the server names it
 	HardwareRevision string `json:"hardware_revision"`
 }
 
@@ -151,12 +151,12 @@ func (f *Fleet) Enrol(ctx context.Context, req Enrolment, address string) (Provi
 	return p, nil
 }
 
-// chooseID settles the device's id by the code, the device, or chance, in this
-// order.
+// chooseID settles the device's type by the code, and its id by the code, the
+// device, or chance, in this order.
 func (f *Fleet) chooseID(ctx context.Context, d *Device, code string) (again bool, err error) {
 	var named string
 	err = f.db.View(ctx, func(tx *store.Tx) (err error) {
-		named, again, err = findCode(tx, code, d.DeviceType)
+		d.DeviceType, named, again, err = findCode(tx, code, d.DeviceType)
 		return err
 	})
 	switch {
@@ -174,17 +174,17 @@ func (f *Fleet) chooseID(ctx context.Context, d *Device, code string) (again boo
 	return again, nil
 }
 
-// findCode finds a code that can be spent.
-func findCode(tx *store.Tx, code, deviceType string) (device string, again bool, err error) {
+// findCode finds a code that can be spent, of a device type if one is given.
+func findCode(tx *store.Tx, code, wanted string) (deviceType, device string, again bool, err error) {
 	hash := hashCode(code)
 	var flag int64
-	err = tx.Get(`SELECT device, again FROM enrolment_codes
-		WHERE hash = $1 AND device_type = $2 AND spent_ms IS NULL AND expires_ms > $3`,
-		[]any{hash[:], deviceType, tx.Now().UnixMilli()}, &device, &flag)
+	err = tx.Get(`SELECT device_type, device, again FROM enrolment_codes
+		WHERE hash = $1 AND ($2 = '' OR device_type = $2) AND spent_ms IS NULL AND expires_ms > $3`,
+		[]any{hash[:], wanted, tx.Now().UnixMilli()}, &deviceType, &device, &flag)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", false, ErrUnauthenticated
+		return "", "", false, ErrUnauthenticated
 	}
-	return device, flag != 0, err
+	return deviceType, device, flag != 0, err
 }
 
 func spend(tx *store.Tx, code string, ref Ref) error {

@@ -255,6 +255,20 @@ func TestAnEnrolmentCodeIsGoodForOneDevice(t *testing.T) {
 	}
 }
 
+func TestACodeNamesTheDeviceType(t *testing.T) {
+	s := otatest.New(t)
+	f := open(t, s, nil)
+	admin := auth.Actor{Name: "test", Role: auth.Administrator}
+	code, _, err := f.AddCode(t.Context(), admin, fleet.NewCode{DeviceType: otatest.DeviceType, Device: "gw-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := f.Enrol(t.Context(), fleet.Enrolment{Code: code}, "")
+	if err != nil || p.DeviceType != otatest.DeviceType || p.Device != "gw-1" {
+		t.Errorf("enrolled as %s/%s (%v)", p.DeviceType, p.Device, err)
+	}
+}
+
 func TestWhatACodeDoesNotAllow(t *testing.T) {
 	s := otatest.New(t)
 	now := time.Now()
