@@ -1,0 +1,136 @@
+/* The update session of an application: from a signed manifest to a confirmed image.
+ *
+ *     begin → write, write, … → finish → install → (reset, trial) → confirm | reject
+ *
+ * It can be cut off after any byte and by any reset, and is taken up again by begin
+ * with the same manifest.
+ *
+ *   interrupted                       what is on flash                 what the next start does
+ *   --------------------------------  -------------------------------  ------------------------------
+ *   U1 before OTA_RECEIVING           installed image; the retained    starts the installed image
+ *                                     one may be given up
+ *   U2 in receiving                   installed image, part of the     starts the installed image; begin
+ *                                     candidate up to the mark         goes on at the mark, which is
+ *                                                                      where a page begins
+ *   U3 after finish                   installed image and candidate    as U2
+ *   U4 after install                  OTA_INSTALL, both whole          installs the candidate (for a
+ *                                                                      copying layout see
+ *                                                                      src/slot_overwrite.c), starts it
+ *   U5 in the trial                   OTA_TRIAL and the tries left     starts the candidate again, or,
+ *                                                                      without tries, goes back
+ *   U6 in confirm                     OTA_TRIAL, or confirmed          as U5, or starts the confirmed
+ *   U7 after reject                   OTA_REVERT                       goes back
+ *   U8 after going back               OTA_REVERTED                     starts the installed image;
+ *                                                                      ota_update_open notes the
+ *                                                                      rejected one
+ *   U9 in that note                   OTA_REVERTED, the image may be   as U8
+ *                                     noted
+ *
+ * tests/update_test.c has a test for each row. */
+#ifndef OTA_UPDATE_H
+#define OTA_UPDATE_H
+
+#include <stdint.h>
+
+#include "ota/check.h"
+#include "ota/err.h"
+#include "ota/journal.h"
+#include "ota/keyset.h"
+#include "ota/manifest.h"
+#include "ota/slot.h"
+
+/* What sessions are made with. */
+struct ota_update_config {
+    const struct ota_slots *slots;
+    const struct ota_keyring *ring;
+
+    /* Called when bytes of the image were accepted. May be NULL. */
+    void (*progress)(void *ctx, uint32_t done, uint32_t size);
+    void *ctx;
+
+    /* 1: the device has a device key, and installs only what a MAC'ed response to its own
+     * question names. Fixed when the device is provisioned, never negotiated. */
+    uint8_t keyed;
+};
+
+/* A session; its fields are its own, but for journal, which serves for nonces too. */
+struct ota_update {
+    const struct ota_update_config *config;
+    struct ota_journal journal;
+    struct ota_state state;
+    struct ota_sha256 hash; /* of what was received */
+    uint32_t size;          /* bytes of the image */
+    uint32_t received;
+    uint32_t page_end; /* of the page that is being written */
+    uint8_t running;   /* release that runs */
+    uint8_t step;      /* what may come next */
+    uint8_t pending[OTA_MAX_UNIT]; /* the write unit that is not full yet */
+};
+
+/* Opens the session of this start. running is the release that runs: ota_start.release of
+ * the boot stage, handed over, or told from the address that the program runs at. Notes a
+ * candidate that was given up. OTA_ERR_NO_DEVICE_KEY: the journal is lost, nothing can be updated or
+ * sent until the device is provisioned again. */
+OTA_MUST_USE int ota_update_open(struct ota_update *u, const struct ota_update_config *config, unsigned running);
+
+/* Accepts a release: verifies the manifest under the keyset held, that answer names it (NULL
+ * only on a device without a key), and that this device may install it; slot_size,
+ * keyset_floor and retry_rejected of device are filled in. *offset is where write has to go on,
+ * 0 for a new one. Nothing changes when it refuses. OTA_ERR_INTERNAL: an update waits for
+ * its start or is on trial. */
+OTA_MUST_USE int ota_update_begin(struct ota_update *u, const struct ota_source *manifest,
+                                  const struct ota_keyset *held, const struct ota_device *device,
+                                  const struct ota_check_response *answer, uint32_t *offset);
+
+/* Takes the next bytes of the image. Bytes before what was received already are passed over;
+ * a gap is OTA_ERR_INTERNAL, more than the image has OTA_ERR_IMAGE_SIZE. After OTA_ERR_STORAGE call begin
+ * again. */
+OTA_MUST_USE int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, size_t size);
+
+/* Checks the whole image, as it was received and again as it stands in flash. OTA_ERR_IMAGE_DIGEST: it
+ * is not the signed one, and begin starts at 0; the release is not rejected for it, or who can
+ * change a byte on the way could keep it from ever being installed. */
+OTA_MUST_USE int ota_update_finish(struct ota_update *u);
+
+/* Has the next start install what finish found whole: reset. */
+OTA_MUST_USE int ota_update_install(struct ota_update *u);
+
+/* Ends the trial of the running image: it has proved itself, stays, and only now the floor
+ * rises. OTA_ERR_INTERNAL if no image is on trial, or another one runs. */
+OTA_MUST_USE int ota_update_confirm(struct ota_update *u);
+
+/* Ends the trial, or what install ordered: the next start goes back and the image is not tried
+ * again. reason is an ota_err, to be reported. */
+OTA_MUST_USE int ota_update_reject(struct ota_update *u, int reason);
+
+/* Has the next start return to the retained image, on trial, if the window of the installed
+ * release and the floor allow: reset. */
+OTA_MUST_USE int ota_update_return(struct ota_update *u, uint32_t keyset_floor);
+
+/* Accepts a keyset under the one held and stores it in the keyset slot that does not hold
+ * that one. */
+OTA_MUST_USE int ota_update_keyset(struct ota_update *u, const struct ota_source *object,
+                                   const struct ota_keyset *held);
+
+/* Opens the newest keyset that is stored. OTA_ERR_KEYSET_TOO_OLD: a newer one was accepted and cannot be
+ * read any more; *held serves to accept that one again, and ota_update_begin refuses it.
+ * OTA_ERR_NO_DEVICE_KEY: none is stored, the anchor of provisioning is what is held. */
+OTA_MUST_USE int ota_update_held(const struct ota_update *u, struct ota_source *object, struct ota_keyset *held);
+
+/* What a device tells of itself. */
+struct ota_device_info {
+    struct ota_entry running;   /* image_digest as it was read back from flash */
+    uint8_t manifest_hash[OTA_SHA256_SIZE]; /* of the release that the state is about, for reports */
+    uint32_t floor_epoch;
+    uint32_t floor_counter;
+    uint32_t keyset_version;
+    uint32_t received;      /* bytes of the release that is being received */
+    uint8_t phase;          /* enum ota_phase */
+    uint8_t boot;           /* enum ota_boot */
+    uint8_t last_error;     /* minus an ota_err; 0: none */
+    uint8_t capabilities;   /* OTA_CAP_… */
+};
+
+OTA_MUST_USE int ota_device_info(const struct ota_update *u, struct ota_device_info *info);
+
+#endif

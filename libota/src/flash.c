@@ -1,0 +1,80 @@
+#include "ota/flash.h"
+
+static void feed(const struct ota_flash *f)
+{
+    if (f->feed != NULL)
+        f->feed(f->ctx);
+}
+
+static int within(const struct ota_area *a, uint32_t offset, size_t size)
+{
+    return offset <= a->size && size <= a->size - offset;
+}
+
+int ota_area_read(const struct ota_area *a, uint32_t offset, void *to, size_t size)
+{
+    const struct ota_flash *f = a->flash;
+
+    if (!within(a, offset, size))
+        return OTA_ERR_STORAGE;
+    feed(f);
+    return f->read(f->ctx, a->at + offset, to, size) != 0 ? OTA_ERR_STORAGE : OTA_OK;
+}
+
+int ota_area_write(const struct ota_area *a, uint32_t offset, const void *from, size_t size)
+{
+    const struct ota_flash *f = a->flash;
+
+    if (!within(a, offset, size))
+        return OTA_ERR_STORAGE;
+    feed(f);
+    return f->write(f->ctx, a->at + offset, from, size) != 0 ? OTA_ERR_STORAGE : OTA_OK;
+}
+
+uint32_t ota_area_page(const struct ota_area *a, uint32_t offset)
+{
+    const struct ota_pages *run = a->flash->pages;
+    uint32_t at = a->at + offset;
+
+    for (unsigned i = 0; i < a->flash->runs; i++, run++) {
+        uint32_t from = at - run->at;
+
+        /* No division: the smallest parts have none. */
+        for (uint32_t n = 0; n < run->count && at >= run->at; n++, from -= run->size)
+            if (from == 0)
+                return run->size;
+            else if (from < run->size)
+                return 0;
+    }
+    return 0;
+}
+
+int ota_area_erase(const struct ota_area *a, uint32_t offset)
+{
+    const struct ota_flash *f = a->flash;
+    uint32_t size = ota_area_page(a, offset);
+
+    if (size == 0 || !within(a, offset, size))
+        return OTA_ERR_STORAGE;
+    feed(f);
+    return f->erase(f->ctx, a->at + offset) != 0 ? OTA_ERR_STORAGE : OTA_OK;
+}
+
+int ota_area_check(const struct ota_area *a)
+{
+    const struct ota_flash *f = a->flash;
+    uint32_t at = 0;
+
+    if (f->unit == 0 || f->unit > OTA_MAX_UNIT || (f->unit & (f->unit - 1)) != 0)
+        return OTA_ERR_INVALID_FIELD;
+    if ((f->erased != 0x00 && f->erased != 0xff) || f->writes == 0)
+        return OTA_ERR_INVALID_FIELD;
+    while (at < a->size) {
+        uint32_t page = ota_area_page(a, at);
+
+        if (page == 0 || page > a->size - at || (page & (f->unit - 1u)) != 0)
+            return OTA_ERR_INVALID_FIELD;
+        at += page;
+    }
+    return a->size == 0 ? OTA_ERR_INVALID_FIELD : OTA_OK;
+}

@@ -1,0 +1,47 @@
+#include "bytes.h"
+#include "session.h"
+
+/* The digest of what runs is read from flash: what a report says is what is there. */
+static int read_back(const struct ota_update *u, struct ota_release *running)
+{
+    const struct ota_slots *slots = u->config->slots;
+    struct ota_sha256 hash;
+    int err;
+
+    if (running->image_size == 0)
+        return OTA_OK;
+    ota_sha256_init(&hash);
+    err = ota_image_hash(&slots->image[slots->layout->runs[u->running]], running->image_size, &hash);
+    ota_sha256_final(&hash, running->image_digest);
+    return err;
+}
+
+static enum ota_boot boot_state(const struct ota_update *u)
+{
+    if (u->state.phase == OTA_TRIAL && u->running != u->state.installed)
+        return OTA_BOOT_TRIAL;
+    return (u->state.flags & OTA_FAILED) != 0 ? OTA_BOOT_REVERTED : OTA_BOOT_CONFIRMED;
+}
+
+int ota_device_info(const struct ota_update *u, struct ota_device_info *info)
+{
+    const struct ota_slots *slots = u->config->slots;
+    const struct ota_state *s = &u->state;
+    struct ota_entry about;
+    int err;
+
+    ota_fill(info, 0, sizeof *info);
+    if (ota_journal_entry(&u->journal, ota_update_other(u), &about) == OTA_OK &&
+        (s->phase != OTA_IDLE || (s->flags & OTA_FAILED) != 0))
+        ota_copy(info->manifest_hash, about.manifest_hash, OTA_SHA256_SIZE);
+    info->floor_epoch = s->floor_epoch;
+    info->floor_counter = s->floor_counter;
+    info->keyset_version = s->keyset_version;
+    info->received = u->received;
+    info->phase = s->phase;
+    info->boot = (uint8_t)boot_state(u);
+    info->last_error = s->reason;
+    info->capabilities = slots->image[slots->layout->keeps[0]].size == 0 ? OTA_CAP_NO_REVERT : 0;
+    err = ota_journal_entry(&u->journal, u->running, &info->running);
+    return err != OTA_OK ? err : read_back(u, &info->running.release);
+}

@@ -1,0 +1,270 @@
+#include "ota/keyset.h"
+
+#include "bytes.h"
+#include "cbor.h"
+#include "cose.h"
+#include "signers.h"
+
+#define MAX_SIGNERS 8
+#define COUNT(members) (sizeof(members) / sizeof *(members))
+#define MEMBER(key, kind, member) {key, kind, offsetof(struct ota_keyset, member)}
+
+static const struct cbor_member members[] = {
+    MEMBER(1, CBOR_NAME, vendor),
+    MEMBER(2, CBOR_NAME | CBOR_NONZERO, device_type),
+    MEMBER(3, CBOR_U32 | CBOR_NONZERO, version),
+    MEMBER(4, CBOR_LIST | CBOR_NONZERO, roots.list),
+    MEMBER(5, CBOR_U8 | CBOR_NONZERO, roots.threshold),
+    MEMBER(6, CBOR_LIST | CBOR_NONZERO, releases.list),
+    MEMBER(7, CBOR_U8 | CBOR_NONZERO, releases.threshold),
+    MEMBER(8, CBOR_U32, security_floor),
+    MEMBER(9, CBOR_TRUE | CBOR_OPTIONAL, service_skips_freshness),
+};
+
+static const struct cbor_member anchor_members[] = {
+    MEMBER(1, CBOR_NAME, vendor),
+    MEMBER(2, CBOR_NAME | CBOR_NONZERO, device_type),
+    MEMBER(4, CBOR_LIST | CBOR_NONZERO, roots.list),
+    MEMBER(5, CBOR_U8 | CBOR_NONZERO, roots.threshold),
+};
+
+/* An entry of a list of signers. Its kid is the beginning of its id. */
+struct signer {
+    struct ota_field id;
+    int32_t alg;
+    uint32_t epoch; /* of a root 0 */
+};
+
+static const struct cbor_member signer_members[] = {
+    {0, CBOR_STRING, offsetof(struct signer, id)},
+    {0, CBOR_INT, offsetof(struct signer, alg)},
+    {0, CBOR_U32, offsetof(struct signer, epoch)},
+};
+
+enum { ROOT = 2, RELEASE = 3 }; /* elements of an entry */
+
+/* Reads the entry with that index. Lists are short: it is found by walking. */
+static int signer_at(const struct ota_signers *signers, unsigned index, struct signer *s)
+{
+    struct cbor_reader r;
+
+    s->epoch = 0;
+    cbor_list(&r, signers->from, signers->list.at);
+    do {
+        cbor_read_all(&r, CBOR_ARRAY, signer_members, signers->elements, s);
+        if (r.err == OTA_OK && s->id.size != OTA_SHA256_SIZE)
+            cbor_fail(&r);
+    } while (index-- > 0);
+    s->id.size = COSE_KID_SIZE;
+    return r.err == OTA_ERR_MALFORMED ? OTA_ERR_INVALID_FIELD : r.err;
+}
+
+/* Finds an entry by kid. */
+static int signer_of(const struct ota_signers *signers, const struct ota_source *from, const struct ota_field *kid,
+                     struct signer *s)
+{
+    int err = OTA_ERR_NOT_ENOUGH_SIGNERS;
+
+    for (unsigned i = 0; i < signers->list.size && err == OTA_ERR_NOT_ENOUGH_SIGNERS; i++) {
+        err = signer_at(signers, i, s);
+        if (err == OTA_OK)
+            err = cbor_same(signers->from, &s->id, from, kid, OTA_ERR_NOT_ENOUGH_SIGNERS);
+    }
+    return err;
+}
+
+/* Checks a list: form, and order by kid, since two keys of one kid could not both
+ * sign. */
+static int check_form(struct ota_signers *signers, const struct ota_source *from, unsigned elements)
+{
+    struct ota_field last = {0, 0};
+    struct cbor_reader order;
+
+    signers->from = from;
+    signers->elements = elements;
+    cbor_list(&order, from, 0);
+    if (signers->list.size > MAX_SIGNERS || signers->threshold > signers->list.size)
+        cbor_fail(&order);
+    for (unsigned i = 0; i < signers->list.size && order.err == OTA_OK; i++) {
+        struct signer s;
+
+        order.err = signer_at(signers, i, &s);
+        if (order.err == OTA_OK)
+            cbor_ascending(&order, &last, &s.id);
+        cbor_keep(&last, &s.id);
+    }
+    return order.err == OTA_ERR_MALFORMED ? OTA_ERR_INVALID_FIELD : order.err;
+}
+
+/* Checks what the entries of both lists say, once their form is right. No key is both
+ * root and release key: that would put the offline key on the build machine. And one
+ * epoch has to have as many keys as the threshold asks for. */
+static int check_signers(const struct ota_keyset *ks, const struct ota_signers *signers)
+{
+    unsigned most = 0;
+    int err = OTA_OK;
+
+    for (unsigned i = 0; i < signers->list.size && err == OTA_OK; i++) {
+        unsigned of_epoch = 0;
+        struct signer s, other;
+
+        err = signer_at(signers, i, &s);
+        if (err == OTA_OK && s.alg != OTA_PS256 && s.alg != OTA_ESP256 && s.alg != OTA_ED25519)
+            err = OTA_ERR_UNSUPPORTED;
+        if (err != OTA_OK || signers->elements == ROOT)
+            continue;
+        err = signer_of(&ks->roots, ks->from, &s.id, &other);
+        if (s.epoch == 0 || err == OTA_OK)
+            err = OTA_ERR_INVALID_FIELD;
+        else if (err == OTA_ERR_NOT_ENOUGH_SIGNERS)
+            err = OTA_OK;
+        for (unsigned j = 0; j < signers->list.size && err == OTA_OK; j++) {
+            err = signer_at(signers, j, &other);
+            of_epoch += s.epoch == other.epoch;
+        }
+        if (of_epoch > most)
+            most = of_epoch;
+    }
+    if (err == OTA_OK && signers->elements == RELEASE && most < signers->threshold)
+        err = OTA_ERR_INVALID_FIELD;
+    return err;
+}
+
+static OTA_NOINLINE int decode(struct ota_keyset *ks, struct cose_object *o, const struct ota_source *object)
+{
+    int err = cose_parse_signed(o, object, COSE_KEYSET);
+
+    ks->from = object;
+    ks->service_skips_freshness = 0;
+    if (err == OTA_OK)
+        err = cbor_read_payload(object, &o->payload, members, COUNT(members), ks);
+    if (err == OTA_OK)
+        err = check_form(&ks->roots, object, ROOT);
+    if (err == OTA_OK)
+        err = check_form(&ks->releases, object, RELEASE);
+    if (err == OTA_OK)
+        err = check_signers(ks, &ks->roots);
+    return err != OTA_OK ? err : check_signers(ks, &ks->releases);
+}
+
+int ota_keyset_open(struct ota_keyset *ks, const struct ota_source *object)
+{
+    struct cose_object o;
+
+    return decode(ks, &o, object);
+}
+
+int ota_keyset_anchor(struct ota_keyset *ks, const struct ota_source *anchor)
+{
+    struct ota_field all = {0, (uint16_t)anchor->size};
+
+    int err;
+
+    ota_fill(ks, 0, sizeof *ks);
+    ks->from = anchor;
+    err = cbor_read_payload(anchor, &all, anchor_members, COUNT(anchor_members), ks);
+    ks->roots.from = anchor;
+    ks->roots.elements = ROOT;
+    return err;
+}
+
+int ota_keyset_accept(struct ota_keyset *next, const struct ota_source *object, const struct ota_keyset *held,
+                      const struct ota_keyring *ring, ota_verdict *verdict)
+{
+    ota_verdict by_held = OTA_FAIL, by_own = OTA_FAIL;
+    uint32_t epoch; /* roots have none */
+    struct cose_object o;
+    int err;
+
+    *verdict = OTA_FAIL;
+    err = decode(next, &o, object);
+    if (err == OTA_OK)
+        err = ota_signers_count(&o, &held->roots, ring, &epoch, &by_held);
+    if (err == OTA_OK)
+        err = ota_signers_count(&o, &next->roots, ring, &epoch, &by_own);
+    if (err == OTA_OK)
+        err = cbor_same(object, &next->vendor, held->from, &held->vendor, OTA_ERR_WRONG_VENDOR);
+    if (err == OTA_OK)
+        err = cbor_same(object, &next->device_type, held->from, &held->device_type, OTA_ERR_WRONG_TYPE);
+    if (err == OTA_OK && next->version <= held->version)
+        err = OTA_ERR_KEYSET_NOT_NEWER;
+    if (err == OTA_OK)
+        *verdict = by_held & by_own;
+    return err;
+}
+
+/* Finds the key of a signature, and its epoch. *key becomes NULL if the signer has no
+ * say, or its key is not at hand. */
+static OTA_NOINLINE int find_key(const struct cose_signature *sig, const struct ota_source *from,
+                                 const struct ota_signers *signers, const struct ota_keyring *ring, const void **key,
+                                 uint32_t *epoch)
+{
+    uint8_t id[OTA_SHA256_SIZE];
+    struct signer s;
+    int err = signer_of(signers, from, &sig->header.kid, &s);
+
+    *key = NULL;
+    if (err == OTA_ERR_NOT_ENOUGH_SIGNERS || (err == OTA_OK && s.alg != sig->header.alg))
+        return OTA_OK;
+    if (err == OTA_OK)
+        err = ota_source_read(signers->from, s.id.at, id, sizeof id);
+    if (err != OTA_OK)
+        return err;
+    *key = ring->find(ring->ctx, id, (int)s.alg);
+    *epoch = s.epoch;
+    return OTA_OK;
+}
+
+static int verify_one(const struct cose_object *o, const struct cose_signature *sig, const void *key,
+                      const struct ota_keyring *ring, ota_verdict *verdict)
+{
+    uint8_t value[OTA_MAX_SIGNATURE];
+    struct cose_message m;
+    int err;
+
+    if (sig->value.size > sizeof value)
+        return OTA_ERR_BAD_SIGNATURE;
+    err = ota_source_read(o->from, sig->value.at, value, sig->value.size);
+    if (err != OTA_OK)
+        return err;
+    cose_message(&m, o->from, &o->protected, &sig->protected, &o->payload);
+    *verdict &= ota_verify(ring, (int)sig->header.alg, key, m.spans, m.count, value, sig->value.size);
+    return *verdict == OTA_PASS ? OTA_OK : OTA_ERR_BAD_SIGNATURE;
+}
+
+int ota_signers_count(const struct cose_object *o, const struct ota_signers *signers, const struct ota_keyring *ring,
+                      uint32_t *epoch, ota_verdict *enough)
+{
+    volatile uint32_t owed = signers->threshold; /* may fall below 0 */
+    uint32_t counted = 0;
+    ota_verdict all = OTA_PASS;
+    struct cbor_reader r;
+
+    *enough = OTA_FAIL;
+    cbor_list(&r, o->from, o->proof.at);
+    for (unsigned i = 0; i < o->proof.size; i++) {
+        struct cose_signature sig;
+        const void *key = NULL;
+        uint32_t of_key;
+        int err;
+
+        cose_read_signature(&r, &sig);
+        err = r.err;
+        if (err == OTA_OK)
+            err = find_key(&sig, o->from, signers, ring, &key, &of_key);
+        if (err == OTA_OK && key != NULL)
+            err = verify_one(o, &sig, key, ring, &all);
+        if (err != OTA_OK)
+            return err;
+        if (key == NULL)
+            continue;
+        *epoch = counted == 0 || *epoch == of_key ? of_key : 0;
+        counted++;
+        owed--;
+    }
+    if (counted < signers->threshold)
+        return OTA_ERR_NOT_ENOUGH_SIGNERS;
+    if (owed + counted == signers->threshold) /* the same again, from a count of its own */
+        *enough = all;
+    return OTA_OK;
+}

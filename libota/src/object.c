@@ -1,0 +1,116 @@
+#include "bytes.h"
+#include "crc32.h"
+#include "ota/slot.h"
+
+/* The head, written last: size, version, CRC of the object, CRC of the head. */
+#define HEAD 16
+
+static uint32_t head_size(const struct ota_area *a)
+{
+    return a->flash->unit < HEAD ? HEAD : a->flash->unit;
+}
+
+static int object_read(void *ctx, uint32_t offset, void *to, size_t size)
+{
+    const struct ota_area *a = ctx;
+
+    return ota_area_read(a, head_size(a) + offset, to, size);
+}
+
+static int crc_of(const struct ota_source *object, uint32_t *crc)
+{
+    uint8_t part[32];
+
+    *crc = 0;
+    for (uint32_t at = 0; at < object->size;) {
+        uint32_t n = object->size - at < sizeof part ? object->size - at : (uint32_t)sizeof part;
+        int err = ota_source_read(object, at, part, n);
+
+        if (err != OTA_OK)
+            return err;
+        *crc = ota_crc32(*crc, part, n);
+        at += n;
+    }
+    return OTA_OK;
+}
+
+static int erase_all(const struct ota_area *a)
+{
+    for (uint32_t at = 0; at < a->size; at += ota_area_page(a, at)) {
+        int err = ota_area_erase(a, at);
+
+        if (err != OTA_OK)
+            return err;
+    }
+    return OTA_OK;
+}
+
+static int write_body(const struct ota_area *a, const struct ota_source *object)
+{
+    uint32_t head = head_size(a), mask = a->flash->unit - 1u;
+    uint8_t part[OTA_MAX_UNIT];
+
+    for (uint32_t at = 0; at < object->size;) {
+        uint32_t n = object->size - at < sizeof part ? object->size - at : (uint32_t)sizeof part;
+        int err = ota_source_read(object, at, part, n);
+
+        ota_fill(part + n, a->flash->erased, sizeof part - n);
+        if (err == OTA_OK)
+            err = ota_area_write(a, head + at, part, (n + mask) & ~mask);
+        if (err != OTA_OK)
+            return err;
+        at += n;
+    }
+    return OTA_OK;
+}
+
+int ota_object_write(const struct ota_area *a, const struct ota_source *object, uint32_t version)
+{
+    uint8_t head[OTA_MAX_UNIT < HEAD ? HEAD : OTA_MAX_UNIT];
+    struct ota_source written;
+    uint32_t crc;
+    int err;
+
+    if (a->size < head_size(a) || object->size > a->size - head_size(a))
+        return OTA_ERR_TOO_LARGE;
+    err = crc_of(object, &crc);
+    if (err == OTA_OK)
+        err = erase_all(a);
+    if (err == OTA_OK)
+        err = write_body(a, object);
+    if (err != OTA_OK)
+        return err;
+    ota_fill(head, a->flash->erased, sizeof head);
+    ota_store32(head, object->size);
+    ota_store32(head + 4, version);
+    ota_store32(head + 8, crc);
+    ota_store32(head + 12, ota_crc32(0, head, 12));
+    err = ota_area_write(a, 0, head, head_size(a));
+    return err != OTA_OK ? err : ota_object_open(a, &written, &version);
+}
+
+int ota_object_open(const struct ota_area *a, struct ota_source *object, uint32_t *version)
+{
+    /* A source's context is for ports of their own that write, hence not const. */
+    union {
+        const struct ota_area *from;
+        void *to;
+    } ctx;
+    uint8_t head[HEAD];
+    uint32_t crc;
+    int err;
+
+    ctx.from = a;
+    object->read = object_read;
+    object->ctx = ctx.to;
+    object->size = 0;
+    err = ota_area_read(a, 0, head, sizeof head);
+    if (err != OTA_OK)
+        return err;
+    if (ota_crc32(0, head, 12) != ota_load32(head + 12) || ota_load32(head) > a->size - head_size(a))
+        return OTA_ERR_STORAGE;
+    object->size = ota_load32(head);
+    *version = ota_load32(head + 4);
+    err = crc_of(object, &crc);
+    return err == OTA_OK && crc != ota_load32(head + 8) ? OTA_ERR_STORAGE : err;
+}

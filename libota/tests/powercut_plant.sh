@@ -1,0 +1,56 @@
+#!/bin/sh
+# Plants faults in copies of the sources and expects the campaign to find each: a campaign
+# that finds nothing proves nothing. It is run from libota/.
+#
+#   powercut_plant.sh DIRECTORY COMMAND…      COMMAND compiles the campaign and takes -o FILE
+set -eu
+dir=$1
+shift
+rm -rf "$dir"
+mkdir -p "$dir"
+
+# plant NAME FILE SED [SIZE]
+plant() {
+    name=$1 file=$2 edit=$3 size=${4:-brief}
+    shift $#
+    rm -rf "$dir/tree"
+    mkdir "$dir/tree"
+    cp -r src include ports tests "$dir/tree/"
+    sed -e "$edit" "$file" >"$dir/tree/$file"
+    if cmp -s "$file" "$dir/tree/$file"; then
+        echo "planted: $name: $file has no such line any more" >&2
+        exit 1
+    fi
+    (cd "$dir/tree" && $compile -o powercut)
+    if "$dir/tree/powercut" "$size" >"$dir/out"; then
+        echo "planted: $name: NOT found: $(tail -n 1 "$dir/out")" >&2
+        exit 1
+    fi
+    echo "planted: $name: found"
+}
+compile="$*"
+
+plant "a record's CRC is skipped" src/journal.c \
+    's/return ota_crc32(0, r->bytes, body) == .*/return body + CRC;/'
+plant "the state is a flag without a check value" src/journal.c \
+    's/return ota_crc32(0, r->bytes, body) ==/return kind_of(r) == OTA_KIND_STATE || ota_crc32(0, r->bytes, body) ==/'
+plant "two writes reordered: the page that is whole is written anew first" src/journal.c \
+    's/\*first = !j->whole\[0\] ? 0 : !j->whole\[1\] ? 1 :/*first = !j->whole[0] ? 1 : !j->whole[1] ? 0 :/'
+plant "a page is erased and its records are not copied" src/journal.c \
+    's/if (kind == j->last ||/if (kind != OTA_KINDS ||/'
+plant "what one page has is acted upon before the other has it" src/journal.c \
+    's/i < 3 && !(j->whole/i < 0 \&\& !(j->whole/;s/return err == OTA_OK && !(j->whole.*/return err;/' pairs
+plant "an ECC word is taken for erased because it reads so" src/journal.c \
+    's/ && page->flash->writes > 1//'
+plant "a nonce is used before its block is reserved" src/journal.c \
+    's/store_counter(j, used + OTA_NONCE_BLOCK,/store_counter(j, used + 1,/'
+plant "two writes reordered: the mark before the page" src/update.c \
+    's/next.mark = u->received;/next.mark = u->received + ota_area_page(area, u->received);/'
+plant "two writes reordered: the mark before the copy" src/slot_overwrite.c \
+    's/s->mark = next;/s->mark = next + ota_area_page(to, next);/'
+plant "a try is not counted before the jump" src/boot.c \
+    's/s->tries--;/;/'
+plant "the staging slot is not checked before it is copied" src/boot.c \
+    's/err = examine(b, 1u - s->installed, ota_slots_origin(slots, s), 1);/;/'
+plant "the floor does not rise with the confirmation" src/trial.c \
+    's/next->floor_counter = h.floor_counter;/;/'

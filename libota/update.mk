@@ -1,0 +1,49 @@
+# Updates: journal, slots, session, boot stage, and what proves them. Included by Makefile.
+
+UPDATE   := boot crc32 flash held info journal object slot slot_overwrite trial update
+UPDATE_C := $(UPDATE:%=src/%.c)
+
+.PHONY: update-test powercut powercut-full plant coverage ports
+
+test: update-test ports powercut plant coverage
+
+# Write units of up to 256 bytes; the crypto port is the built-in SHA-256 and a stand-in for
+# signatures (tests/signed.c), so that an update takes less than a millisecond.
+UPDATE_FLAGS := $(WARN) -Wcast-align=strict $(INCLUDE) -DOTA_MAX_UNIT=256
+UPDATE_BASE  := $(CORE_C) src/sha256.c ports/flash_emu.c tests/signed.c
+JOURNAL_T    := $(UPDATE_BASE) $(UPDATE_C) tests/journal_test.c
+UPDATE_T     := $(UPDATE_BASE) $(UPDATE_C) tests/device.c tests/update_test.c
+POWERCUT_T   := $(UPDATE_BASE) $(UPDATE_C) tests/device.c tests/powercut.c
+
+# Every call that fails is a run; the slow ones take every so many.
+update-test: | $(B)
+	gcc $(UPDATE_FLAGS) $(SANITIZE) $(JOURNAL_T) -o $(B)/journal-test && $(B)/journal-test
+	gcc $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test && $(B)/update-test 13
+	clang $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test-clang && $(B)/update-test-clang 101
+	gcc $(UPDATE_FLAGS) -O2 $(UPDATE_T) -o $(B)/update-test-all && $(B)/update-test-all 1
+	gcc $(UPDATE_FLAGS) -O1 -g $(JOURNAL_T) -o $(B)/journal-test-valgrind && \
+	  valgrind -q --error-exitcode=1 --leak-check=full $(B)/journal-test-valgrind
+
+POWERCUT := gcc $(UPDATE_FLAGS) -O2 $(POWERCUT_T)
+$(B)/powercut: $(POWERCUT_T) $(HEADERS) | $(B)
+	$(POWERCUT) -o $@
+
+powercut: $(B)/powercut
+	$(B)/powercut ci
+
+powercut-full: $(B)/powercut
+	$(B)/powercut full
+
+plant: | $(B)
+	tests/powercut_plant.sh $(B)/planted $(POWERCUT)
+
+coverage: | $(B)
+	tests/coverage.sh $(B)/coverage "$(UPDATE_FLAGS)" "$(UPDATE_C:%=%)" "$(UPDATE_BASE) tests/device.c" \
+	  tests/journal_test.c "tests/update_test.c 211"
+
+# Ports that no host runs are compiled for the part.
+ports: | $(B)
+	arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb $(FREESTANDING) -Wcast-align=strict -c ports/stm32f103_flash.c \
+	  -o $(B)/stm32f103_flash.o
+	gcc $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_BASE) $(UPDATE_C) ports/flash_file.c tests/flash_file_test.c \
+	  -o $(B)/flash-file-test && $(B)/flash-file-test $(B)/flash.bin
