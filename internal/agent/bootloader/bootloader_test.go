@@ -47,7 +47,7 @@ const fakeSetenv = `#!/bin/sh
 [ "$1" = --script ] && [ "$2" = - ] || exit 2
 env=$(dirname "$0")/env
 cp "$env" "$env.new"
-while read -r name value; do
+while IFS='=' read -r name value; do
 	grep -v "^$name=" "$env.new" > "$env.tmp"
 	echo "$name=$value" >> "$env.tmp"
 	mv "$env.tmp" "$env.new"
@@ -76,18 +76,18 @@ func ubootMachine(t *testing.T) machine {
 		Setenv:   script(t, filepath.Join(d, "fw_setenv"), fakeSetenv),
 		Cmdline:  script(t, filepath.Join(d, "cmdline"), "console=ttyS0 ota.slot=a quiet\n"), Tries: 2,
 	}
-	return machine{u, func(t *testing.T) { ubootReset(t, u, env) }}
+	return machine{u, func(t *testing.T) { ubootReset(t, u) }}
 }
 
 // ubootReset does what U-Boot does with CONFIG_BOOTCOUNT_ENV and the altbootcmd
 // of docs/agent.md.
-func ubootReset(t *testing.T, u UBoot, path string) {
+func ubootReset(t *testing.T, u UBoot) {
 	t.Helper()
-	raw, err := os.ReadFile(path)
+	raw, err := run(t.Context(), "", u.Printenv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := variables(string(raw))
+	env := variables(raw)
 	if env["upgrade_available"] == "1" {
 		count := number(env["bootcount"]) + 1
 		env["bootcount"] = itoa(count)
@@ -95,11 +95,13 @@ func ubootReset(t *testing.T, u UBoot, path string) {
 			env["ota_slot"], env["upgrade_available"], env["bootcount"] = env["ota_fallback"], "0", "0"
 		}
 	}
-	var text strings.Builder
+	var vars [][2]string
 	for name, value := range env {
-		text.WriteString(name + "=" + value + "\n")
+		vars = append(vars, [2]string{name, value})
 	}
-	script(t, path, text.String())
+	if err := u.write(t.Context(), vars); err != nil {
+		t.Fatal(err)
+	}
 	script(t, u.Cmdline, "console=ttyS0 ota.slot="+env["ota_slot"]+" quiet\n")
 }
 
@@ -150,7 +152,11 @@ func (m machine) want(t *testing.T, want State) {
 }
 
 func TestLoaders(t *testing.T) {
-	for name, make := range map[string]func(*testing.T) machine{"file": fileMachine, "uboot": ubootMachine, "script": scriptMachine} {
+	for name, make := range map[string]func(*testing.T) machine{
+		"file": fileMachine, "uboot": ubootMachine, "script": scriptMachine,
+		"uboot, real tools, one copy":   func(t *testing.T) machine { return realUBoot(t, filepath.Join(t.TempDir(), "env"), 1) },
+		"uboot, real tools, two copies": func(t *testing.T) machine { return realUBoot(t, filepath.Join(t.TempDir(), "env"), 2) },
+	} {
 		t.Run(name, func(t *testing.T) {
 			m := make(t)
 			must := func(err error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/go-json-experiment/json"
 
@@ -38,11 +37,9 @@ func NewFile(files journal.Files, tries int) *File {
 // Status returns what the record says.
 func (f *File) Status(context.Context) (State, error) {
 	raw, err := f.journal.Load()
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, journal.ErrDamaged) {
-		return State{}, fmt.Errorf("read boot record: %w: %v", ErrNoRecord, err)
-	}
 	if err != nil {
-		return State{}, fmt.Errorf("read boot record: %w", err)
+		// Unreadable included: the record can be written anew, and a device has to boot.
+		return State{}, fmt.Errorf("read boot record: %w: %v", ErrNoRecord, err)
 	}
 	s, err := decodeRecord(raw)
 	if err != nil {

@@ -90,7 +90,8 @@ func (u UBoot) Set(ctx context.Context, slot int) error {
 func (u UBoot) write(ctx context.Context, vars [][2]string) error {
 	var script strings.Builder
 	for _, v := range vars {
-		fmt.Fprintf(&script, "%s %s\n", v[0], v[1])
+		// With "=", not a blank: libubootenv skips a line without "=" and exits with 0.
+		fmt.Fprintf(&script, "%s=%s\n", v[0], v[1])
 	}
 	if _, err := run(ctx, script.String(), orDefault(u.Setenv, "fw_setenv"), "--script", "-"); err != nil {
 		return fmt.Errorf("write U-Boot environment: %w", err)
