@@ -16,7 +16,7 @@ help: ## list the targets
 
 build: ## bin/ota and bin/ota-agent
 	@$(BUILD) -o bin/ota ./cmd/ota
-	@$(BUILD) -o bin/ota-agent ./cmd/ota-agent
+	@$(BUILD) -tags nethttpomithttp2 -o bin/ota-agent ./cmd/ota-agent
 
 # ---- the first command -------------------------------------------------------
 

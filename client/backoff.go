@@ -12,6 +12,13 @@ const (
 	firstBackoff = 30 * time.Second
 	lastBackoff  = time.Hour
 	defaultRetry = time.Hour // of a server that does not say
+
+	// Bounds of what a server may ask for. Nobody vouches for a Retry-After:
+	// whoever sits on the way must neither silence a device for years with one
+	// packet, nor have it write a block of nonces every minute.
+	leastRetryAfter = 5 * time.Second
+	mostRetryAfter  = lastBackoff
+	mostRetry       = 7 * 24 * time.Hour // an answer that was authenticated, by a server that may be stolen
 )
 
 // A Backoff spaces the checks of one device: as the server asks, or doubling
@@ -25,7 +32,7 @@ type Backoff struct {
 func (b *Backoff) Next(a Answer, err error) time.Duration {
 	if err == nil || a.fresh && !isTransport(err) {
 		b.failures = 0
-		wait := a.Retry()
+		wait := min(a.Retry(), mostRetry)
 		if wait == 0 {
 			wait = defaultRetry
 		}
@@ -38,7 +45,7 @@ func (b *Backoff) Next(a Answer, err error) time.Duration {
 	b.failures++
 	var status *StatusError
 	if errors.As(err, &status) && status.RetryAfter > 0 {
-		wait = status.RetryAfter
+		wait = min(max(status.RetryAfter, leastRetryAfter), mostRetryAfter)
 	}
 	return b.spread(wait)
 }

@@ -44,12 +44,20 @@ func (c *Client) Boot(ctx context.Context) (Image, error) {
 		if c.RebootNeeded() {
 			continue // rejected, and the loader has just been told
 		}
+		if c.lost != nil || image.Entry.ImageDigest.IsZero() {
+			return image, nil
+		}
 		digest, err := c.digestOf(image.Slot, image.Entry)
-		if err != nil {
+		if err != nil && image.Trial {
 			// Not a mismatch: it may read well the next time, and if it never does, the tries run out.
 			return Image{}, fmt.Errorf("boot: %w", err)
 		}
-		if c.lost != nil || image.Entry.ImageDigest.IsZero() || digest == image.Entry.ImageDigest {
+		if err != nil {
+			// The active slot has no tries that could run out: one that does not
+			// read twice is as good as damaged.
+			digest, _ = c.digestOf(image.Slot, image.Entry)
+		}
+		if digest == image.Entry.ImageDigest {
 			return image, nil
 		}
 		if err := c.replaceDamaged(ctx, image); err != nil {

@@ -80,7 +80,8 @@ func (cfg Config) open() (*Client, error) {
 }
 
 // New opens a provisioned device. If its state is lost it still boots, and
-// everything that talks to the server returns ErrStateLost.
+// everything that talks to the server returns ErrStateLost; if the state cannot
+// be read now, the cause of that.
 func New(cfg Config) (*Client, error) {
 	c, err := cfg.open()
 	if err != nil {
@@ -103,12 +104,13 @@ func New(cfg Config) (*Client, error) {
 	if err == nil && c.state.Generation != c.id.generation {
 		err = fmt.Errorf("%w: it is of key generation %d, the key of %d", ErrStateLost, c.state.Generation, c.id.generation)
 	}
-	if errors.Is(err, ErrStateLost) {
-		c.lost, c.state, err = err, newState(), nil
+	if err != nil {
+		// Not even a state that cannot be read is a reason not to boot.
+		c.lost, c.state = err, newState()
 	}
 	// Of a reserved block, those that were used before the reset are not known.
 	c.nonce = c.state.Nonce
-	return c, err
+	return c, nil
 }
 
 // State returns what the device remembers.

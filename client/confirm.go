@@ -52,7 +52,7 @@ func (c *Client) finishConfirm(ctx context.Context) error {
 	}
 	err = c.change(func(s *State) {
 		s.Active, s.Update, s.Retained = u.Slot, Update{}, rollback.Entry{}
-		s.Reverted, s.LastError, s.Refused = false, 0, QueuedReport{}
+		s.Reverted, s.LastError, s.Refused = false, 0, nil
 		if u.Return {
 			s.Rollback.RecordReturn(u.Entry)
 			if u.Reason == reason.OperatorRequested {
@@ -93,6 +93,7 @@ func (c *Client) reject(ctx context.Context, why trust.Reason, detail string) er
 	default:
 		return fmt.Errorf("reject: %w", ErrNoTrial)
 	}
+	detail = printable(detail) // of a program that failed: it may say anything, and at any length
 	// The state first, so that the reason is not lost; Resume finishes the rest.
 	err := c.change(func(s *State) { s.Update.Phase, s.Update.Reason, s.Update.Detail = Rejected, why, detail })
 	if err != nil {

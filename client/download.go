@@ -14,8 +14,11 @@ import (
 	"github.com/secure-ota/secure-ota/trust"
 )
 
-// stallTimeout ends a download in which no byte arrives.
+// stallTimeout ends a download in which no block arrives: below a block a
+// minute an image would take days, and so would whatever waits for it.
 const stallTimeout = time.Minute
+
+var errStalled = fmt.Errorf("%w: it came to a standstill for %v", reason.Transport, stallTimeout)
 
 // A download is one image on its way into a slot.
 type download struct {
@@ -92,11 +95,14 @@ func (d *download) stream(ctx context.Context) error {
 }
 
 func (d *download) fetch(parent context.Context) error {
-	ctx, cancel := context.WithCancel(parent)
-	defer cancel()
-	stall := time.AfterFunc(stallTimeout, cancel)
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	stall := time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
 	defer stall.Stop()
 	resp, err := d.ask(ctx)
+	if err != nil && context.Cause(ctx) == errStalled {
+		err = fmt.Errorf("image: %w", errStalled)
+	}
 	if err != nil {
 		return err
 	}
@@ -105,7 +111,11 @@ func (d *download) fetch(parent context.Context) error {
 		return err
 	}
 	err = d.copy(resp.Body, func() { stall.Reset(stallTimeout) })
-	if parent.Err() != nil {
+	switch {
+	case err != nil && context.Cause(ctx) == errStalled:
+		// Not as the cancellation that it is inside: nobody asked for that.
+		err = fmt.Errorf("image after %d of %d bytes: %w", d.at, d.size, errStalled)
+	case parent.Err() != nil:
 		err = fmt.Errorf("image broken off: %w", parent.Err())
 	}
 	if err == nil || d.at == d.marked {

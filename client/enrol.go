@@ -45,6 +45,9 @@ func Enrol(ctx context.Context, s Server, e Enrolment) (Provisioning, error) {
 	}
 	req.Header.Set("Content-Type", typeJSON)
 	raw, _, err := c.exchange(req, MaxProvisioning, http.StatusOK)
+	if statusOf(err) == http.StatusUnauthorized {
+		return Provisioning{}, fmt.Errorf("enrol: %w: the code is wrong, spent or expired (`ota device add --enrol` makes another)", err)
+	}
 	if err != nil {
 		return Provisioning{}, fmt.Errorf("enrol: %w", err)
 	}

@@ -45,7 +45,11 @@ func (c *Client) runningImage(ctx context.Context) (runningImage, error) {
 		return runningImage{}, err
 	}
 	image := runningImage{slot: b.Running, entry: c.entryOf(b.Running)}
-	if image.digest, err = c.digestOf(image.slot, image.entry); err != nil {
+	image.digest, err = c.digestOf(image.slot, image.entry)
+	if err != nil && image.slot == c.state.Active {
+		return image, nil // nobody knows its digest: zero. That must not keep an update from replacing it.
+	}
+	if err != nil {
 		return image, fmt.Errorf("running image: %w", err)
 	}
 	c.image = &image

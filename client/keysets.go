@@ -104,9 +104,9 @@ func (c *Client) FetchKeysets(ctx context.Context, announced uint32) error {
 	if refusal == nil || isTransport(refusal) {
 		return refusal
 	}
-	first := c.keyset.Keyset().Version + 1
-	for v := first; v <= announced && v < first+maxWalk; v++ {
-		err := c.fetchKeyset(ctx, fmt.Sprint(v))
+	held := c.keyset.Keyset().Version
+	for step := range min(announced-held, maxWalk) {
+		err := c.fetchKeyset(ctx, fmt.Sprint(held+1+step))
 		if err != nil && (isTransport(err) && statusOf(err) == 0 || errors.Is(err, reason.Storage)) {
 			return err
 		}

@@ -59,7 +59,13 @@ func (c *Client) DeliverReports(ctx context.Context) error {
 }
 
 // deliver is DeliverReports where a failure changes nothing.
-func (c *Client) deliver(ctx context.Context) { _ = c.DeliverReports(ctx) }
+// It is bounded as a whole: a server that dawdles must not keep a device from
+// judging a trial.
+func (c *Client) deliver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, messageTimeout)
+	defer cancel()
+	_ = c.DeliverReports(ctx)
+}
 
 // undeliverable tells a report that the server will never take from one that it
 // does not take now. Refused credentials are no such thing: the device may be

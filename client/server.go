@@ -28,6 +28,10 @@ const (
 	headerTimeout  = 30 * time.Second
 )
 
+// maxHeader is the longest header of an answer, in bytes: Go's own bound, 10 MB,
+// is the whole memory of a small device.
+const maxHeader = 16 << 10
+
 // ErrFingerprint is wrapped by the refusal of a server with another certificate
 // than the pinned one.
 var ErrFingerprint = errors.New("the server's certificate is not the pinned one")
@@ -79,6 +83,8 @@ func (s Server) HTTPClient() (*http.Client, error) {
 			MaxIdleConns:          2,
 			DisableCompression:    true, // the hash is of the bytes as they are stored
 			ForceAttemptHTTP2:     true,
+
+			MaxResponseHeaderBytes: maxHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil

@@ -21,6 +21,7 @@ const stateFormat = 1
 // Bounds of the state. The oldest is forgotten first.
 const (
 	maxQueued  = 32 // reports
+	maxRefused = 8  // refusals that are remembered: one round may end in two
 	maxHistory = 32 // releases: the state is written whole at every change
 )
 
@@ -59,6 +60,13 @@ type QueuedReport struct {
 	Detail      string            `json:"detail"`
 }
 
+// A Refusal is what tells one from another.
+type Refusal struct {
+	Event  trust.Event     `json:"event"`
+	Target manifest.Digest `json:"target"` // hash of the manifest; zero: it was another thing
+	Reason trust.Reason    `json:"reason"`
+}
+
 // A State is all that a device remembers, but for its secret and its keyset.
 // It is stored as a whole.
 type State struct {
@@ -71,7 +79,7 @@ type State struct {
 	Update     Update         `json:"update,omitzero"`
 	Reverted   bool           `json:"reverted"`   // the last trial failed
 	LastError  trust.Reason   `json:"last_error"` // told to the server
-	Refused    QueuedReport   `json:"refused"`    // the last refusal, so that it is reported once
+	Refused    []Refusal      `json:"refused"`    // the last refusals, so that each is reported once
 	Reports    []QueuedReport `json:"reports"`    // to be delivered, oldest first
 }
 
@@ -155,6 +163,7 @@ func (s State) clone() State {
 	s.Rollback.History = slices.Clone(s.Rollback.History)
 	s.Rollback.Rejected = slices.Clone(s.Rollback.Rejected)
 	s.Rollback.Permits = slices.Clone(s.Rollback.Permits)
+	s.Refused = slices.Clone(s.Refused)
 	s.Reports = slices.Clone(s.Reports)
 	return s
 }
@@ -164,6 +173,14 @@ func (s *State) queue(r QueuedReport) {
 	s.Reports = append(s.Reports, r)
 	if extra := len(s.Reports) - maxQueued; extra > 0 {
 		s.Reports = slices.Delete(s.Reports, 0, extra)
+	}
+}
+
+// refuse remembers a refusal.
+func (s *State) refuse(r Refusal) {
+	s.Refused = append(s.Refused, r)
+	if extra := len(s.Refused) - maxRefused; extra > 0 {
+		s.Refused = slices.Delete(s.Refused, 0, extra)
 	}
 }
 

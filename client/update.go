@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/secure-ota/secure-ota/internal/reason"
 	"github.com/secure-ota/secure-ota/manifest"
@@ -28,11 +29,12 @@ func (c *Client) Update(ctx context.Context) (Outcome, error) {
 		return out, c.fail(ctx, manifest.Digest{}, err)
 	}
 	out.Answer = a
-	if err := c.FetchKeysets(ctx, a.KeysetVersion()); err != nil {
+	keysetErr := c.FetchKeysets(ctx, a.KeysetVersion())
+	if keysetErr != nil {
 		// The keyset that is held may do for what is offered.
-		err = c.fail(ctx, manifest.Digest{}, err)
-		if !a.Offers() || errors.Is(err, reason.Storage) {
-			return out, err
+		keysetErr = c.fail(ctx, manifest.Digest{}, keysetErr)
+		if !a.Offers() || errors.Is(keysetErr, reason.Storage) {
+			return out, keysetErr
 		}
 	}
 	switch c.state.Update.Phase {
@@ -45,6 +47,9 @@ func (c *Client) Update(ctx context.Context) (Outcome, error) {
 	}
 	r, err := c.FetchManifest(ctx, a)
 	if err == nil && c.isInstalled(r) {
+		if keysetErr != nil {
+			return out, keysetErr
+		}
 		return out, c.allWell()
 	}
 	if err == nil {
@@ -80,14 +85,15 @@ func (c *Client) fail(ctx context.Context, target manifest.Digest, err error) er
 	if errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {
 		return err
 	}
-	last := c.state.Refused
-	if last.Event == event && last.Target == target && last.Reason == why {
+	refusal := Refusal{Event: event, Target: target, Reason: why}
+	if slices.Contains(c.state.Refused, refusal) {
 		return err
 	}
 	r, reportErr := c.report(ctx, event, target, why, err.Error())
 	if reportErr == nil {
 		reportErr = c.change(func(s *State) {
-			s.LastError, s.Refused = why, r
+			s.LastError = why
+			s.refuse(refusal)
 			s.queue(r)
 		})
 	}
@@ -100,8 +106,8 @@ func (c *Client) fail(ctx context.Context, target manifest.Digest, err error) er
 
 // allWell forgets the last error.
 func (c *Client) allWell() error {
-	if c.state.LastError == 0 && c.state.Refused.Event == 0 || c.state.Reverted {
+	if c.state.LastError == 0 && len(c.state.Refused) == 0 || c.state.Reverted {
 		return nil
 	}
-	return c.change(func(s *State) { s.LastError, s.Refused = 0, QueuedReport{} })
+	return c.change(func(s *State) { s.LastError, s.Refused = 0, nil })
 }

@@ -27,6 +27,14 @@ func (c *check) problem(object string, err error) {
 	c.report.Problems = append(c.report.Problems, Finding{object, err.Error()})
 }
 
+// row notes what is wrong with a row, unless it could not be read to its end.
+func (c *check) row(object string, err error) error {
+	if err != nil && c.ctx.Err() == nil {
+		c.problem(object, err)
+	}
+	return c.ctx.Err()
+}
+
 func (c *check) database() error {
 	problems, err := c.r.db.Check(c.ctx)
 	for _, p := range problems {
@@ -82,8 +90,7 @@ func (c *check) keysets(tx *store.Tx) error {
 func (c *check) keysetsOf(tx *store.Tx, deviceType string) error {
 	all, err := c.fresh.keysetsOf(tx, deviceType)
 	if err != nil {
-		c.problem("keysets of "+deviceType, err)
-		return nil
+		return c.row("keysets of "+deviceType, err)
 	}
 	c.report.Keysets += len(all)
 	for i, ks := range all {
@@ -107,15 +114,15 @@ func (c *check) releases(tx *store.Tx) error {
 		return err
 	}
 	c.report.Releases = len(rows)
-	keysets := keysetReader{r: c.fresh, tx: tx}
+	keysets := newKeysetReader(c.fresh, tx)
 	for _, w := range rows {
 		object := fmt.Sprintf("release %s %s (%x)", w.deviceType, w.version, w.identity)
 		_, err := keysets.reverify(w)
 		if err == nil {
 			err = announced(tx, w)
 		}
-		if err != nil {
-			c.problem(object, err)
+		if err := c.row(object, err); err != nil {
+			return err
 		}
 	}
 	return nil

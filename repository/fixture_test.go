@@ -7,6 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/secure-ota/secure-ota/manifest"
@@ -111,8 +115,22 @@ func must2[A, B any](a A, b B, err error) (A, B) {
 	return a, b
 }
 
+// emptyDatabase is the file of a new database. It is made once: to make the
+// schema takes longer than most tests.
+var emptyDatabase = sync.OnceValue(func() []byte {
+	dir := must(os.MkdirTemp("", ""))
+	defer os.RemoveAll(dir)
+	if err := openDirAndClose(dir); err != nil {
+		panic(err)
+	}
+	return must(os.ReadFile(filepath.Join(dir, DatabaseName)))
+})
+
 func openDir(t testing.TB, dir string) *Repository {
 	t.Helper()
+	if _, err := os.Stat(filepath.Join(dir, DatabaseName)); errors.Is(err, fs.ErrNotExist) {
+		writeFile(t, filepath.Join(dir, DatabaseName), emptyDatabase())
+	}
 	r, err := Open(context.Background(), Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)

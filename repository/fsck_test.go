@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
+	"github.com/secure-ota/secure-ota/internal/store"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/signing"
 )
@@ -39,7 +41,7 @@ func TestFsckFindsEveryKindOfDamage(t *testing.T) {
 	doc := &manifest.Document{Notes: "notes"}
 	blobOf := func(r *Repository, version string) string {
 		hex := fmt.Sprintf("%x", sha256.Sum256(firmwareOf(version)))
-		return filepath.Join(r.Dir(), BlobsName, "sha256", hex[:2], hex)
+		return filepath.Join(r.Dir(), BlobsName, "sha256", hex)
 	}
 	statement := func(s string) func(*testing.T, *Repository) {
 		return func(t *testing.T, r *Repository) { behind(t, r, s) }
@@ -53,13 +55,10 @@ func TestFsckFindsEveryKindOfDamage(t *testing.T) {
 			image[17] ^= 1
 			writeFile(t, blobOf(r, "1.0.0"), image)
 		}, "image "},
-		"image cut":  {func(t *testing.T, r *Repository) { writeFile(t, blobOf(r, "1.0.0"), firmwareOf("1.0.0")[:99]) }, "image "},
-		"image gone": {func(t *testing.T, r *Repository) { removeFile(t, blobOf(r, "1.0.0")) }, "image "},
-		"half an image": {func(t *testing.T, r *Repository) {
-			mkdirOf(t, blobOf(r, "9"))
-			writeFile(t, blobOf(r, "9"), []byte("half"))
-		}, "image "},
-		"MD5": {statement(`UPDATE blobs SET md5 = zeroblob(16)`), "image "},
+		"image cut":     {func(t *testing.T, r *Repository) { writeFile(t, blobOf(r, "1.0.0"), firmwareOf("1.0.0")[:99]) }, "image "},
+		"image gone":    {func(t *testing.T, r *Repository) { removeFile(t, blobOf(r, "1.0.0")) }, "image "},
+		"half an image": {func(t *testing.T, r *Repository) { writeFile(t, blobOf(r, "9"), []byte("half")) }, "image "},
+		"MD5":           {statement(`UPDATE blobs SET md5 = zeroblob(16)`), "image "},
 
 		"version column":   {statement(`UPDATE releases SET version = '3.0.0' WHERE release_number = 1`), "release "},
 		"sequence column":  {statement(`UPDATE releases SET release_number = 99 WHERE release_number = 1`), "release "},
@@ -123,7 +122,7 @@ func plantKeyset(v *vendor) func(*testing.T, *Repository) {
 	}
 }
 
-func writeFile(t *testing.T, name string, data []byte) {
+func writeFile(t testing.TB, name string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -133,13 +132,6 @@ func writeFile(t *testing.T, name string, data []byte) {
 func removeFile(t *testing.T, name string) {
 	t.Helper()
 	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mkdirOf(t *testing.T, name string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -199,15 +191,89 @@ func TestRepairRemovesLeftoversAndNothingElse(t *testing.T) {
 	wantReleases(t, r, "sensor_v1", "2.0.0", "1.0.0")
 }
 
+// Whoever has the file can remove what a row refers to. The row is damaged
+// then, not absent: else anybody's keyset could come first.
+func TestWhatIsIncompleteIsNotTakenForAbsent(t *testing.T) {
+	v := newVendor("sensor_v1")
+	r := started(t, v)
+	release := publish(t, r, v, draft{number: 1, version: "1.0.0"})
+	b, image := v.release(draft{number: 2, version: "2.0.0"})
+	evil := newVendor(v.deviceType)
+	for _, statement := range []string{`DELETE FROM public_keys`, `PRAGMA foreign_keys = 0; DELETE FROM keysets`} {
+		behind(t, r, statement)
+		cold := &Repository{dir: r.dir, now: r.now, db: r.db, blobs: r.blobs}
+		_, err := cold.Release(t.Context(), release.Identity())
+		wantErr(t, err, ErrDamaged)
+		if errors.Is(err, ErrNotFound) {
+			t.Errorf("a damaged release is not found: %v", err)
+		}
+		if statement != `DELETE FROM public_keys` {
+			continue
+		}
+		if _, err := cold.AddKeyset(t.Context(), alice, evil.keyset(9)); !errors.Is(err, ErrDamaged) {
+			t.Errorf("a keyset by other roots: %v", err)
+		}
+		if _, err := cold.AddFirmware(t.Context(), alice, b, bytes.NewReader(image)); !errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnknownType) {
+			t.Errorf("a release: %v", err)
+		}
+	}
+}
+
+func TestFsckThatIsStoppedFindsNothing(t *testing.T) {
+	v := newVendor("sensor_v1")
+	r := started(t, v)
+	publish(t, r, v, draft{number: 1, version: "1.0.0"})
+	stopped, stop := context.WithCancel(t.Context())
+	err := r.db.View(t.Context(), func(tx *store.Tx) error {
+		c := check{r: r, fresh: &Repository{}, ctx: stopped}
+		stop()
+		err := errors.Join(c.releases(tx), c.row("release", errors.New("interrupted")))
+		if len(c.report.Problems) > 0 {
+			t.Errorf("found %v", c.report.Problems)
+		}
+		return err
+	})
+	wantErr(t, err, context.Canceled)
+}
+
+// An image that rotted on the disk is not offered again: it is replaced by a
+// new copy, and without one nobody is told that his own image is wrong.
+func TestADamagedImageIsNotPublishedAgain(t *testing.T) {
+	v := newVendor("sensor_v1")
+	r := started(t, v)
+	first := publish(t, r, v, draft{number: 1, version: "1.0.0"})
+	publish(t, r, v, draft{number: 2, version: "1.1.0"})
+	b, image := v.release(draft{number: 3, version: "1.0.0", change: func(m *manifest.Manifest) {
+		m.Flags |= manifest.FlagDowngrade
+		m.DowngradeFrom = []manifest.Sequence{manifest.NewSequence(1, 2)}
+	}})
+	rotten := bytes.Clone(image)
+	rotten[5] ^= 4
+	writeFile(t, filepath.Join(r.Dir(), BlobsName, "sha256", first.Image.SHA256.String()), rotten)
+	_, err := r.AddRelease(t.Context(), alice, b)
+	wantErr(t, err, ErrDamaged)
+	if errors.Is(err, ErrImage) {
+		t.Errorf("blames the publisher: %v", err)
+	}
+	if readable(r, first) == nil {
+		t.Fatal("the image is whole")
+	}
+	if _, err := r.AddFirmware(t.Context(), alice, b, bytes.NewReader(image)); err != nil {
+		t.Fatal(err)
+	}
+	wantReleases(t, r, v.deviceType, "1.0.0", "1.1.0", "1.0.0")
+	wantSound(t, r)
+}
+
 // Repair removes the image between its upload and its release.
 func TestAReleaseWhoseImageWasRepairedAwayIsRefused(t *testing.T) {
 	v := newVendor("sensor_v1")
 	r := started(t, v)
 	b, image := v.release(draft{number: 1, version: "1.0.0"})
-	_, err := r.add(t.Context(), alice, b, func(m *manifest.Manifest) (*Sums, error) {
-		sums, err := r.takeImage(t.Context(), m, bytes.NewReader(image))
+	_, err := r.add(t.Context(), alice, b, func(c candidate) (Sums, error) {
+		sums, err := r.takeImage(t.Context(), c, bytes.NewReader(image))
 		if err != nil {
-			return nil, err
+			return Sums{}, err
 		}
 		r.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 		n, err := r.Repair(t.Context(), alice, time.Hour)

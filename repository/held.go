@@ -78,7 +78,7 @@ func (r *Repository) reopenKeyset(tx *store.Tx, raw []byte) (heldKeyset, error) 
 	}
 	keys, err := keysOf(tx, claimed)
 	if err != nil {
-		return heldKeyset{}, err
+		return heldKeyset{}, incomplete(err)
 	}
 	ks, err := trust.OpenHeld(raw, keys)
 	if err != nil {
@@ -87,6 +87,16 @@ func (r *Repository) reopenKeyset(tx *store.Tx, raw []byte) (heldKeyset, error) 
 	h := heldKeyset{ks, keys}
 	r.keysets.Store(hash, h)
 	return h, nil
+}
+
+// incomplete makes damage of "not found": where a row refers to another, the
+// absence of that one must not pass for the absence of the first. A device type
+// whose keyset cannot be read would be open to anybody's first keyset.
+func incomplete(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	return err
 }
 
 // A verification is what makes a manifest's verdict: its bytes and the
@@ -102,9 +112,21 @@ func (r *Repository) verifyManifest(h heldKeyset, raw []byte) (trust.VerifiedMan
 	}
 	verified, err := h.VerifyManifest(raw, h.keys)
 	if err == nil {
-		r.manifests.Store(key, verified)
+		r.remember(key, verified)
 	}
 	return verified, err
+}
+
+// maxRemembered is how many verified manifests are remembered. One manifest has
+// any number of forms, for signatures that nobody knows may be added to it.
+const maxRemembered = 4096
+
+func (r *Repository) remember(key verification, verified trust.VerifiedManifest) {
+	if r.remembered.Add(1) > maxRemembered {
+		r.manifests.Clear()
+		r.remembered.Store(1)
+	}
+	r.manifests.Store(key, verified)
 }
 
 func deviceTypes(tx *store.Tx) (types []string, err error) {

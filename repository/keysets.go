@@ -109,7 +109,7 @@ func sameKeyset(a, b *trust.Keyset) bool {
 func keyRing(tx *store.Tx, ks *trust.Keyset, supplied trust.KeyRing) (trust.KeyRing, error) {
 	ring := trust.KeyRing{}
 	for _, k := range slices.Concat(ks.Roots, ks.Releases) {
-		if key, ok := supplied[k.ID]; ok {
+		if key, ok := supplied[k.ID]; ok && key.ID() == k.ID {
 			ring[k.ID] = key
 			continue
 		}

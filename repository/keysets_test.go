@@ -69,6 +69,14 @@ func TestAKeysetBringsEveryKeyThatItNames(t *testing.T) {
 		_, err := r.AddKeyset(t.Context(), alice, trust.Bundle{Keysets: b.Keysets, Keys: keys})
 		wantErr(t, err, ErrMissingKey)
 	}
+	// Nor does a key stand for another under whose id it is supplied.
+	keys, other := trust.NewKeyRing(b.Keys.Keys()...), newKey().Public()
+	for id := range keys {
+		keys[id] = other
+		break
+	}
+	_, err := openDir(t, t.TempDir()).AddKeyset(t.Context(), alice, trust.Bundle{Keysets: b.Keysets, Keys: keys})
+	wantErr(t, err, ErrMissingKey)
 	// Those that are held need not be brought again.
 	r := started(t, v)
 	next := v.keyset(2)

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/secure-ota/secure-ota/internal/testenv"
 )
 
 func TestOpenSaysWhatIsWrongAndWhatToDo(t *testing.T) {
@@ -23,6 +25,7 @@ func TestOpenSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		"a file":         {file, fs.ErrInvalid, "not a directory"},
 		"below a file":   {filepath.Join(file, "x"), errAny, ""},
 		"open to others": {withMode(t, "", 0o777), ErrTooOpen, "chmod go-w"},
+		"open images":    {withMode(t, BlobsName, 0o770), ErrTooOpen, "chmod go-w"},
 		"open secrets":   {withMode(t, SecretsName, 0o750), ErrTooOpen, "chmod go="},
 		"open database":  {withMode(t, DatabaseName, 0o644), ErrTooOpen, "chmod go="},
 		"no database":    {damaged(t), ErrDamaged, ""},
@@ -68,8 +71,8 @@ func damaged(t *testing.T) string {
 }
 
 func TestOpenRefusesADirectoryItMayNotWriteTo(t *testing.T) {
-	if os.Getuid() <= 0 {
-		t.Skip("needs a user whom modes bind: this one is root, or on Windows")
+	if !testenv.Unprivileged(t) {
+		return
 	}
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o500); err != nil {

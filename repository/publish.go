@@ -26,82 +26,73 @@ func releaseObject(identity manifest.Digest) string { return "release:" + identi
 // before its image travels. It changes nothing. Keysets that the bundle brings
 // are not looked at: add them first.
 func (r *Repository) CheckRelease(ctx context.Context, b trust.Bundle) (*manifest.Manifest, error) {
-	m, _, err := r.examine(ctx, b)
+	c, err := r.examine(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("check release: %w", err)
 	}
-	return m, nil
+	return c.Manifest(), nil
 }
 
-// examine returns the manifest of a bundle that may be published, and the
-// release if it is published already.
-func (r *Repository) examine(ctx context.Context, b trust.Bundle) (m *manifest.Manifest, known *Release, err error) {
+// examine is admissible at one moment.
+func (r *Repository) examine(ctx context.Context, b trust.Bundle) (c candidate, err error) {
+	if len(b.Manifest) == 0 {
+		return candidate{}, ErrNoManifest
+	}
 	err = r.db.View(ctx, func(tx *store.Tx) error {
-		_, verified, err := r.admissible(tx, b)
-		if err != nil {
-			return err
-		}
-		m = verified.Manifest()
-		release, err := r.findRelease(tx, verified.Identity())
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		known = &release
+		c, err = r.admissible(tx, b)
 		return err
 	})
-	return m, known, err
+	return c, err
 }
 
 // AddFirmware publishes the release of a bundle with its image, which is read
 // to its end and never held in memory. After nil it is durable and visible to
 // every process. Adding what is there already changes nothing.
 func (r *Repository) AddFirmware(ctx context.Context, actor Actor, b trust.Bundle, image io.Reader) (Release, error) {
-	return r.add(ctx, actor, b, func(m *manifest.Manifest) (*Sums, error) {
-		return r.takeImage(ctx, m, image)
-	})
+	return r.add(ctx, actor, b, func(c candidate) (Sums, error) { return r.takeImage(ctx, c, image) })
 }
 
 // AddRelease publishes the release of a bundle whose image is stored already:
 // uploaded before, or that of another release. ErrNoImage: it is not.
 func (r *Repository) AddRelease(ctx context.Context, actor Actor, b trust.Bundle) (Release, error) {
-	return r.add(ctx, actor, b, func(m *manifest.Manifest) (*Sums, error) {
-		sums, err := r.blobs.Verify(ctx, m.ImageDigest)
-		if err != nil {
-			return nil, err
-		}
-		if sums.Size != int64(m.ImageSize) {
-			return nil, fmt.Errorf("%w: %d bytes, want %d", blob.ErrSize, sums.Size, m.ImageSize)
-		}
-		return &sums, nil
-	})
+	return r.add(ctx, actor, b, func(c candidate) (Sums, error) { return r.storedImage(ctx, c.Manifest()) })
 }
 
-// takeImage stores the image, or only hashes it if it is stored already.
-// Its result is nil if the sums are known from then.
-func (r *Repository) takeImage(ctx context.Context, m *manifest.Manifest, image io.Reader) (*Sums, error) {
-	size, err := r.blobs.Stat(m.ImageDigest)
-	if err != nil && !errors.Is(err, blob.ErrNotFound) {
-		return nil, err
+// storedImage reads an image that is stored to its end: a version is offered
+// only if its stored bytes are those of the manifest.
+func (r *Repository) storedImage(ctx context.Context, m *manifest.Manifest) (Sums, error) {
+	sums, err := r.blobs.Verify(ctx, m.ImageDigest)
+	if errors.Is(err, blob.ErrDigest) { // which nobody who publishes can help
+		return Sums{}, fmt.Errorf("the stored image is damaged: remove it and upload it again: %w: %v", ErrDamaged, err)
 	}
-	if err == nil && size == int64(m.ImageSize) && r.knowsImage(ctx, m.ImageDigest) {
-		return nil, blob.Check(ctx, m.ImageDigest, int64(m.ImageSize), image)
+	if err == nil && sums.Size != int64(m.ImageSize) {
+		err = fmt.Errorf("%w: %d bytes, want %d", blob.ErrSize, sums.Size, m.ImageSize)
 	}
-	sums, err := r.blobs.Put(ctx, m.ImageDigest, int64(m.ImageSize), image)
+	return sums, err
+}
+
+// takeImage stores the image. If it is stored already, it only hashes it: a
+// copy that is damaged is replaced.
+func (r *Repository) takeImage(ctx context.Context, c candidate, image io.Reader) (Sums, error) {
+	m := c.Manifest()
+	var sums Sums
+	var err error
+	if c.published != nil { // and verified then
+		var size int64
+		sums = c.published.Image
+		if size, err = r.blobs.Stat(m.ImageDigest); err == nil && size != sums.Size {
+			err = blob.ErrSize
+		}
+	} else {
+		sums, err = r.storedImage(ctx, m)
+	}
 	if err != nil {
-		return nil, err
+		return r.blobs.Put(ctx, m.ImageDigest, int64(m.ImageSize), image)
 	}
-	return &sums, nil
+	return sums, blob.Check(ctx, m.ImageDigest, int64(m.ImageSize), image)
 }
 
-func (r *Repository) knowsImage(ctx context.Context, digest manifest.Digest) bool {
-	err := r.db.View(ctx, func(tx *store.Tx) error {
-		_, err := imageSums(tx, digest)
-		return err
-	})
-	return err == nil
-}
-
-func (r *Repository) add(ctx context.Context, actor Actor, b trust.Bundle, image func(*manifest.Manifest) (*Sums, error)) (Release, error) {
+func (r *Repository) add(ctx context.Context, actor Actor, b trust.Bundle, image func(candidate) (Sums, error)) (Release, error) {
 	release, err := r.publish(ctx, actor, b, image)
 	if err != nil {
 		return Release{}, fmt.Errorf("publish: %w", advise(err))
@@ -109,84 +100,80 @@ func (r *Repository) add(ctx context.Context, actor Actor, b trust.Bundle, image
 	return release, nil
 }
 
-func (r *Repository) publish(ctx context.Context, actor Actor, b trust.Bundle, image func(*manifest.Manifest) (*Sums, error)) (Release, error) {
-	if len(b.Manifest) == 0 {
-		return Release{}, ErrNoManifest
-	}
+func (r *Repository) publish(ctx context.Context, actor Actor, b trust.Bundle, image func(candidate) (Sums, error)) (Release, error) {
 	if err := r.addNewerKeysets(ctx, actor, b); err != nil {
 		return Release{}, err
 	}
 	// Once before the image, so that gigabytes are not taken in vain, and once
 	// in the transaction, because others publish, too.
-	m, known, err := r.examine(ctx, b)
+	c, err := r.examine(ctx, b)
 	if err != nil {
 		return Release{}, err
 	}
-	sums, err := image(m)
+	sums, err := image(c)
 	if err != nil {
 		return Release{}, explainBlob(err)
 	}
-	if known != nil {
-		return *known, nil
+	if c.published != nil {
+		return *c.published, nil
 	}
 	var release Release
 	entry := audit.Entry{Actor: actor.Name, Address: actor.Address, Action: actionPublish}
 	err = r.db.Change(ctx, entry, func(tx *store.Tx) error {
-		ks, verified, err := r.admissible(tx, b)
+		c, err := r.admissible(tx, b)
 		if err != nil {
 			return err
 		}
-		release, err = r.findRelease(tx, verified.Identity())
-		if err == nil {
-			return store.NoChange // somebody else was faster with the same release
-		}
-		if !errors.Is(err, ErrNotFound) {
-			return err
+		if c.published != nil { // somebody else was faster with the same release
+			release = *c.published
+			return store.NoChange
 		}
 		// Repair may have removed an image that no release named yet.
-		size, err := r.blobs.Stat(verified.Manifest().ImageDigest)
+		size, err := r.blobs.Stat(sums.SHA256)
 		if err != nil {
 			return err
 		}
-		if size != int64(verified.Manifest().ImageSize) {
-			return fmt.Errorf("%w: %d bytes are stored, want %d", blob.ErrSize, size, verified.Manifest().ImageSize)
+		if size != sums.Size {
+			return fmt.Errorf("%w: %d bytes are stored, want %d", blob.ErrSize, size, sums.Size)
 		}
-		if err := insertRelease(tx, actor, ks, verified, b.ReleaseDocument, sums); err != nil {
+		if err := insertRelease(tx, actor, c, b.ReleaseDocument, sums); err != nil {
 			return err
 		}
-		describeRelease(tx.Audit(), verified)
-		release, err = r.findRelease(tx, verified.Identity())
+		describeRelease(tx.Audit(), c.VerifiedManifest)
+		release, err = r.findRelease(tx, c.Identity(), c.keyset)
 		return err
 	})
 	return release, explainBlob(err)
 }
 
+// A candidate is a release that may be published, or is.
+type candidate struct {
+	trust.VerifiedManifest
+	keyset    heldKeyset // under which it verifies
+	published *Release   // nil: it is not
+}
+
 // admissible verifies everything about a bundle's release but its image. A
 // release that is published already passes.
-func (r *Repository) admissible(tx *store.Tx, b trust.Bundle) (heldKeyset, trust.VerifiedManifest, error) {
+func (r *Repository) admissible(tx *store.Tx, b trust.Bundle) (candidate, error) {
 	ks, verified, err := r.verify(tx, b.Manifest)
 	if err != nil {
-		return ks, verified, err
+		return candidate{}, err
 	}
 	m := verified.Manifest()
 	if err := checkDocument(m, b.ReleaseDocument); err != nil {
-		return ks, verified, err
+		return candidate{}, err
 	}
-	identity := verified.Identity()
-	var withdrawn *int64
-	err = tx.Get(`SELECT withdrawn_ms FROM releases WHERE identity = $1`, []any{identity[:]}, &withdrawn)
+	release, err := r.findRelease(tx, verified.Identity(), ks)
 	switch {
-	case err == nil && withdrawn != nil:
-		return ks, verified, fmt.Errorf("version %s: %w", m.Version, ErrWithdrawn)
+	case err == nil && release.Withdrawn():
+		return candidate{}, fmt.Errorf("version %s: %w", m.Version, ErrWithdrawn)
 	case err == nil:
-		return ks, verified, nil
+		return candidate{verified, ks, &release}, nil
 	case !errors.Is(err, ErrNotFound):
-		return ks, verified, err
+		return candidate{}, err
 	}
-	if err := checkRules(tx, ks.Keyset(), m); err != nil {
-		return ks, verified, err
-	}
-	return ks, verified, nil
+	return candidate{verified, ks, nil}, checkRules(tx, ks.Keyset(), m)
 }
 
 // checkDocument holds the release document against the digest in the
@@ -209,15 +196,13 @@ func checkDocument(m *manifest.Manifest, raw []byte) error {
 	return nil
 }
 
-func insertRelease(tx *store.Tx, actor Actor, ks heldKeyset, v trust.VerifiedManifest, document []byte, sums *Sums) error {
-	m, identity, hash := v.Manifest(), v.Identity(), v.Hash()
+func insertRelease(tx *store.Tx, actor Actor, c candidate, document []byte, sums Sums) error {
+	m, identity, hash := c.Manifest(), c.Identity(), c.Hash()
 	now := tx.Now().UnixMilli()
-	if sums != nil {
-		_, err := tx.Exec(`INSERT INTO blobs (digest, size, md5, sha1, added_ms) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO NOTHING`,
-			sums.SHA256[:], sums.Size, sums.MD5[:], sums.SHA1[:], now)
-		if err != nil {
-			return err
-		}
+	_, err := tx.Exec(`INSERT INTO blobs (digest, size, md5, sha1, added_ms) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO NOTHING`,
+		sums.SHA256[:], sums.Size, sums.MD5[:], sums.SHA1[:], now)
+	if err != nil {
+		return err
 	}
 	var documentDigest []byte
 	if !m.ReleaseDigest.IsZero() {
@@ -231,11 +216,11 @@ func insertRelease(tx *store.Tx, actor Actor, ks heldKeyset, v trust.VerifiedMan
 	if m.Downgrade() {
 		downgrade = 1
 	}
-	_, err := tx.Exec(`INSERT INTO releases (identity, device_type, component, key_epoch, release_number, version, downgrade, security_counter,
+	_, err = tx.Exec(`INSERT INTO releases (identity, device_type, component, key_epoch, release_number, version, downgrade, security_counter,
 			image_digest, document_digest, manifest, manifest_hash, keyset_version, published_ms, published_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		identity[:], m.DeviceType, m.Component, m.Sequence.Epoch(), m.Sequence.Number(), m.Version.String(), downgrade, m.SecurityCounter,
-		m.ImageDigest[:], documentDigest, v.Bytes(), hash[:], ks.Keyset().Version, now, actor.Name)
+		m.ImageDigest[:], documentDigest, c.Bytes(), hash[:], c.keyset.Keyset().Version, now, actor.Name)
 	if err != nil {
 		return err
 	}

@@ -98,6 +98,12 @@ func TestWhatMustNotBePublishedIsRefused(t *testing.T) {
 		m.DowngradeFrom = []manifest.Sequence{manifest.NewSequence(1, 11)}
 	}
 	doc := &manifest.Document{Notes: "notes"}
+	r := started(t, v)
+	if _, err := r.AddKeyset(t.Context(), alice, other.keyset(1)); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, r, v, draft{number: 10, version: "1.0.0", change: counter(2)})
+	publish(t, r, v, draft{number: 11, version: "1.1.0", change: counter(3)})
 	for name, c := range map[string]struct {
 		draft  draft
 		bundle func(*trust.Bundle)
@@ -146,12 +152,6 @@ func TestWhatMustNotBePublishedIsRefused(t *testing.T) {
 		}}, bundle: func(b *trust.Bundle) { b.ReleaseDocument = []byte("{}") }, want: []error{ErrDocument}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := started(t, v)
-			if _, err := r.AddKeyset(t.Context(), alice, other.keyset(1)); err != nil {
-				t.Fatal(err)
-			}
-			publish(t, r, v, draft{number: 10, version: "1.0.0", change: counter(2)})
-			publish(t, r, v, draft{number: 11, version: "1.1.0", change: counter(3)})
 			if c.draft.version == "" {
 				c.draft.version = "1.2.0"
 			}
@@ -257,7 +257,7 @@ func TestAThresholdOfTwoNeedsTwo(t *testing.T) {
 	v := newVendor("critical")
 	v.threshold = 2
 	second := newKey()
-	b := v.keysetWithTwo(second)
+	b := v.keysetWithTwo(1, second)
 	r := openDir(t, t.TempDir())
 	if _, err := r.AddKeyset(t.Context(), alice, b); err != nil {
 		t.Fatal(err)
@@ -271,9 +271,30 @@ func TestAThresholdOfTwoNeedsTwo(t *testing.T) {
 	}
 }
 
-// keysetWithTwo returns a first keyset with two release keys of epoch 1.
-func (v *vendor) keysetWithTwo(second *signing.Key) trust.Bundle {
-	ks := &trust.Keyset{Vendor: "acme", DeviceType: v.deviceType, Version: 1, RootThreshold: 1, ReleaseThreshold: v.threshold}
+// A key that signed enough under an older keyset is not revoked because the
+// newest asks for more.
+func TestOneSignatureUnderARaisedThresholdIsNotCalledRevoked(t *testing.T) {
+	v := newVendor("critical")
+	second := newKey()
+	r := openDir(t, t.TempDir())
+	if _, err := r.AddKeyset(t.Context(), alice, v.keysetWithTwo(1, second)); err != nil {
+		t.Fatal(err)
+	}
+	v.threshold = 2
+	if _, err := r.AddKeyset(t.Context(), alice, v.keysetWithTwo(2, second)); err != nil {
+		t.Fatal(err)
+	}
+	b, image := v.release(draft{number: 1, version: "1.0.0"})
+	_, err := r.AddFirmware(t.Context(), alice, b, bytes.NewReader(image))
+	wantErr(t, err, trust.ErrNotEnoughSigners)
+	if errors.Is(err, ErrRevokedKey) {
+		t.Error(err)
+	}
+}
+
+// keysetWithTwo returns a keyset with two release keys of epoch 1.
+func (v *vendor) keysetWithTwo(version uint32, second *signing.Key) trust.Bundle {
+	ks := &trust.Keyset{Vendor: "acme", DeviceType: v.deviceType, Version: version, RootThreshold: 1, ReleaseThreshold: v.threshold}
 	keys := trust.NewKeyRing(v.roots[0].Public(), v.releases[0].Public(), second.Public())
 	ks.Roots = []trust.SignerKey{{ID: v.roots[0].Public().ID(), Algorithm: trust.Ed25519}}
 	for _, k := range []*signing.Key{v.releases[0], second} {

@@ -67,15 +67,21 @@ func (r *Repository) release(ctx context.Context, what string, digest manifest.D
 	return found[0], nil
 }
 
-func (r *Repository) findRelease(tx *store.Tx, identity manifest.Digest) (Release, error) {
-	found, err := r.readReleases(tx, `WHERE identity = $1`, identity[:])
+// findRelease returns a release by its identity. Keysets that are read already
+// are not read again.
+func (r *Repository) findRelease(tx *store.Tx, identity manifest.Digest, read ...heldKeyset) (Release, error) {
+	rows, err := releaseRows(tx, `WHERE identity = $1`, identity[:])
 	if err != nil {
 		return Release{}, err
 	}
-	if len(found) == 0 {
+	if len(rows) == 0 {
 		return Release{}, ErrNotFound
 	}
-	return found[0], nil
+	keysets := newKeysetReader(r, tx)
+	for _, ks := range read {
+		keysets.read[keysetName{ks.Keyset().DeviceType, ks.Keyset().Version}] = ks
+	}
+	return keysets.reopen(rows[0])
 }
 
 func (r *Repository) releases(ctx context.Context, where string, args ...any) (found []Release, err error) {
@@ -93,7 +99,7 @@ func (r *Repository) readReleases(tx *store.Tx, where string, args ...any) ([]Re
 		return nil, err
 	}
 	found := make([]Release, 0, len(rows))
-	keysets := keysetReader{r: r, tx: tx}
+	keysets := newKeysetReader(r, tx)
 	for _, row := range rows {
 		release, err := keysets.reopen(row)
 		if err != nil {
@@ -143,6 +149,10 @@ type keysetReader struct {
 	read map[keysetName]heldKeyset
 }
 
+func newKeysetReader(r *Repository, tx *store.Tx) *keysetReader {
+	return &keysetReader{r: r, tx: tx, read: map[keysetName]heldKeyset{}}
+}
+
 type keysetName struct {
 	deviceType string
 	version    uint32
@@ -153,7 +163,7 @@ type keysetName struct {
 func (k *keysetReader) reopen(w releaseRow) (Release, error) {
 	verified, err := k.reverify(w)
 	if err != nil {
-		return Release{}, fmt.Errorf("release %x: %w: %w", w.identity, ErrDamaged, err)
+		return Release{}, fmt.Errorf("release %x: %w", w.identity, err)
 	}
 	release := Release{
 		Manifest: verified, ManifestHash: verified.Hash(), Image: w.sums(), KeysetVersion: w.keysetVersion,
@@ -173,18 +183,18 @@ func (k *keysetReader) reverify(w releaseRow) (trust.VerifiedManifest, error) {
 	if !ok {
 		var err error
 		if ks, err = k.r.storedKeyset(k.tx, name.deviceType, name.version); err != nil {
-			return trust.VerifiedManifest{}, err
-		}
-		if k.read == nil {
-			k.read = map[keysetName]heldKeyset{}
+			return trust.VerifiedManifest{}, incomplete(err)
 		}
 		k.read[name] = ks
 	}
 	verified, err := k.r.verifyManifest(ks, w.manifest)
-	if err != nil {
-		return trust.VerifiedManifest{}, err
+	if err == nil {
+		err = w.agrees(verified)
 	}
-	return verified, w.agrees(verified)
+	if err != nil {
+		return trust.VerifiedManifest{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return verified, nil
 }
 
 func (w releaseRow) sums() Sums {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/blob"
@@ -53,8 +54,9 @@ type Repository struct {
 	blobs    blobs
 
 	// What has been verified, so that it is not verified again.
-	keysets   sync.Map // hash of the signed keyset → heldKeyset
-	manifests sync.Map // verification → trust.VerifiedManifest
+	keysets    sync.Map     // hash of the signed keyset → heldKeyset
+	manifests  sync.Map     // verification → trust.VerifiedManifest
+	remembered atomic.Int64 // manifests, about
 }
 
 // An Actor is who does something, for the audit log. Whether he may is decided
@@ -123,13 +125,17 @@ func prepare(cfg Config) error {
 		return err
 	}
 	// Whoever can write to the directory can put another database there.
-	if err := checkMode(cfg.Dir, 0o022, "go-w"); err != nil {
-		return err
+	for _, dir := range []string{cfg.Dir, filepath.Join(cfg.Dir, BlobsName)} {
+		if err := checkMode(dir, 0o022, "go-w"); err != nil {
+			return err
+		}
 	}
-	if err := checkMode(secrets, 0o077, "go="); err != nil {
-		return err
+	for _, name := range []string{secrets, filepath.Join(cfg.Dir, DatabaseName)} {
+		if err := checkMode(name, 0o077, "go="); err != nil {
+			return err
+		}
 	}
-	return checkMode(filepath.Join(cfg.Dir, DatabaseName), 0o077, "go=")
+	return nil
 }
 
 // checkMode refuses a file with any of the forbidden permission bits. What is

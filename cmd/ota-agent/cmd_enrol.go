@@ -41,20 +41,10 @@ func enrol(ctx context.Context, env *environment, t target, e client.Enrolment) 
 	if err != nil {
 		return err
 	}
-	cc, local, err := cfg.Client()
+	server, err := cfg.Remote()
 	if err != nil {
 		return err
 	}
 	// The code is spent by the first try: what can fail here fails before.
-	if err := local.Prepare(); err != nil {
-		return err
-	}
-	if err := cfg.Save(env.config); err != nil {
-		return err
-	}
-	p, err := client.Enrol(ctx, cc.Server, e)
-	if err != nil {
-		return err
-	}
-	return provision(env, cfg, cc, p)
+	return become(env, cfg, func() (client.Provisioning, error) { return client.Enrol(ctx, server, e) })
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -49,14 +50,7 @@ func provisionFile(env *environment, t target, args []string) error {
 	if err != nil {
 		return err
 	}
-	cc, _, err := cfg.Client()
-	if err != nil {
-		return err
-	}
-	if err := cfg.Save(env.config); err != nil {
-		return err
-	}
-	return provision(env, cfg, cc, p)
+	return become(env, cfg, func() (client.Provisioning, error) { return p, nil })
 }
 
 // readFile reads a file, or stdin for "-".
@@ -67,11 +61,35 @@ func readFile(stdin io.Reader, name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// provision makes the device, and says what it became.
-func provision(env *environment, cfg agent.Config, cc client.Config, p client.Provisioning) error {
-	if err := client.Provision(cc, p); err != nil {
+// become makes this computer the device that who names. A refusal leaves the
+// configuration of a device that exists as it was: it must not be turned to
+// another server by a file that it does not take.
+func become(env *environment, cfg agent.Config, who func() (client.Provisioning, error)) error {
+	cc, _, err := cfg.Client()
+	if err != nil {
 		return err
 	}
+	old, oldErr := agent.LoadConfig(env.config)
+	return cfg.Exclusive(func() error {
+		if err := cfg.Save(env.config); err != nil {
+			return err
+		}
+		p, err := who()
+		if err == nil {
+			err = client.Provision(cc, p)
+		}
+		if err != nil && oldErr == nil {
+			err = errors.Join(err, old.Save(env.config))
+		}
+		if err != nil {
+			return err
+		}
+		return introduce(env, cfg, cc)
+	})
+}
+
+// introduce says what this computer became.
+func introduce(env *environment, cfg agent.Config, cc client.Config) error {
 	c, err := client.New(cc)
 	if err != nil {
 		return err

@@ -107,4 +107,8 @@ func TestTwoAgentsDoNotShareADevice(t *testing.T) {
 	if code, _, stderr := r.agent("once"); code != exitRefused || !strings.Contains(stderr, "another ota-agent uses this device") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
+	r.write("device2.json", mustJSON(t, r.server.AddDevice(id, 2)))
+	if code, _, stderr := r.agent("provision", r.path("device2.json"), "--server", r.http.URL); code != exitRefused || !strings.Contains(stderr, "stop it first") {
+		t.Errorf("provision beside a daemon: exit %d, %s", code, stderr)
+	}
 }

@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -271,7 +273,7 @@ func TestEnrolment(t *testing.T) {
 		{"fingerprint or CA", []string{"--code", "AAAA-BBBB"}},
 		{"want the 64 hex digits", []string{"--code", "AAAA-BBBB", "--fingerprint", "12:34"}},
 		{"not the pinned one", []string{"--code", "AAAA-BBBB", "--fingerprint", wrong}},
-		{"401", []string{"--code", "AAAA-CCCC", "--fingerprint", r.fingerprint()}},
+		{"device add --enrol", []string{"--code", "AAAA-CCCC", "--fingerprint", r.fingerprint()}},
 	} {
 		if code, _, stderr := r.agent(append(common, try.args...)...); code != exitRefused || !strings.Contains(stderr, try.want) {
 			t.Errorf("want %q: exit %d, %s", try.want, code, stderr)
@@ -288,6 +290,29 @@ func TestEnrolment(t *testing.T) {
 	r.must("once")
 	if r.server.LastCheck("gw-2").HardwareRevision != "C" {
 		t.Error("the hardware revision is lost")
+	}
+}
+
+// What is refused must not turn a device to another server.
+func TestRefusedProvisioningLeavesTheConfiguration(t *testing.T) {
+	r := newRig(t)
+	r.provision(nil)
+	before, err := os.ReadFile(r.path("config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"provision", r.path("device.json"), "--server", "https://127.0.0.1:1"},
+		{"enrol", "--server", "https://127.0.0.1:1", "--code", "AAAA-BBBB", "--fingerprint", strings.Repeat("00", 32)},
+	} {
+		if code, _, stderr := r.agent(args...); code != exitRefused {
+			t.Fatalf("exit %d, %s", code, stderr)
+		}
+		var was, is any
+		after, err := os.ReadFile(r.path("config.json"))
+		if err := errors.Join(err, json.Unmarshal(before, &was), json.Unmarshal(after, &is)); err != nil || !reflect.DeepEqual(was, is) {
+			t.Errorf("%s: the configuration is now %s, %v", args[0], after, err)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -43,33 +42,15 @@ func Open(cfg Config, log *slog.Logger, progress func(client.Progress)) (*Agent,
 	if err != nil {
 		return nil, err
 	}
-	c, err := prepare(cc, local)
-	if err != nil {
+	a := &Agent{cfg: cfg, log: log, local: local, lock: l, orders: make(chan order)}
+	cc.Ops = beating{local, a.alive}
+	if a.client, err = prepare(cc, local); err != nil {
 		return nil, errors.Join(err, l.release())
 	}
-	a := &Agent{
-		cfg: cfg, log: log, local: local, client: c, lock: l, orders: make(chan order),
-		backoff: client.Backoff{Device: c.DeviceInfo().Device},
-	}
-	local.HTTP.Transport = beating{local.HTTP.Transport, a.alive}
-	c.SetProgressCallback(func(p client.Progress) {
-		a.alive()
-		progress(p)
-	})
+	a.backoff.Device = a.client.DeviceInfo().Device
+	a.client.SetProgressCallback(progress)
 	a.alive()
 	return a, nil
-}
-
-// beating is a transport each of whose requests is a sign of life.
-type beating struct {
-	http.RoundTripper
-	alive func()
-}
-
-// RoundTrip implements http.RoundTripper.
-func (b beating) RoundTrip(r *http.Request) (*http.Response, error) {
-	b.alive()
-	return b.RoundTripper.RoundTrip(r)
 }
 
 func prepare(cc client.Config, local *client.Local) (*client.Client, error) {
@@ -96,7 +77,7 @@ func (a *Agent) Once(ctx context.Context) (client.Outcome, error) {
 	if err := a.judgeOnce(ctx); err != nil {
 		return client.Outcome{}, err
 	}
-	return a.update(ctx)
+	return a.client.Update(ctx)
 }
 
 // update is a round with the server.

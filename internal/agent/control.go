@@ -71,6 +71,8 @@ func (a *Agent) answer(ctx context.Context, conn net.Conn) {
 		err = <-reply
 	case <-ctx.Done():
 		err = errors.New("the agent is stopping")
+	case <-time.After(orderTimeout):
+		return // whoever gave the order was told that it failed: it must not happen later
 	}
 	if err != nil {
 		fmt.Fprintf(conn, "error %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))

@@ -25,11 +25,26 @@ func (a *Agent) health(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.WaitDelay = time.Second
 	tieToParent(cmd)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
+	var out tail
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("health check: %w: %s", err, lastLine(out))
 	}
 	return nil
+}
+
+// A tail keeps the end of what is written to it: a broken image may write
+// without end, and the agent has to outlive it.
+type tail []byte
+
+// maxTail is how much is kept, in bytes.
+const maxTail = 4 << 10
+
+// Write implements io.Writer.
+func (t *tail) Write(b []byte) (int, error) {
+	keep := append(*t, b[max(0, len(b)-maxTail):]...)
+	*t = append((*t)[:0], keep[max(0, len(keep)-maxTail):]...)
+	return len(b), nil
 }
 
 func lastLine(out []byte) string {

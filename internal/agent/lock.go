@@ -34,11 +34,29 @@ func takeLock(storage string) (*lock, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrLocked
+			err = fmt.Errorf("%w: stop it first (`systemctl stop ota-agent`)", ErrLocked)
 		}
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
 	}
 	return &lock{file}, nil
+}
+
+// Exclusive makes the storage path if need be, and calls do while no other
+// process uses it: a daemon that goes on with the state of before would write
+// that back, over what do wrote.
+func (cfg Config) Exclusive(do func() error) error {
+	err := fsatomic.MkdirAll(fsatomic.OS(), cfg.Storage, 0o700)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("storage path: %w: be root, or name another with --storage", err)
+	}
+	if err != nil {
+		return fmt.Errorf("storage path: %w", err)
+	}
+	l, err := takeLock(cfg.Storage)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(), l.release())
 }
 
 func (l *lock) release() error { return l.file.Close() }

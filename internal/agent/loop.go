@@ -16,7 +16,13 @@ const loopTick = 5 * time.Second
 // starts the slot, and the agent runs in it. It returns when ctx ends.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.start(ctx)()
-	if err := a.client.Resume(ctx); err != nil {
+	err := a.client.Resume(ctx)
+	if errors.Is(err, client.ErrStateLost) {
+		// Nothing to do but to say so at each check, and to feed the watchdog of a system that is well.
+		a.log.Error("the device does not ask for updates", "error", err)
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	for {
@@ -70,10 +76,24 @@ func (a *Agent) loop(ctx context.Context, child *child) {
 		case o := <-a.orders:
 			o.reply <- a.obey(ctx, o.what)
 		case <-check.C:
-			out, err := a.update(ctx)
+			out, err := a.updateBeside(ctx, t)
 			check.Reset(a.nextCheck(out, err))
 		}
 	}
+}
+
+// roundOnTrial is how long a round with the server may take while an image is on
+// trial: a server that dawdles must not put the verdict off.
+const roundOnTrial = time.Minute
+
+// updateBeside is a round with the server beside a trial, nil for none.
+func (a *Agent) updateBeside(ctx context.Context, t *trial) (client.Outcome, error) {
+	if t == nil {
+		return a.update(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, roundOnTrial)
+	defer cancel()
+	return a.update(ctx)
 }
 
 // tryJudge judges a trial, and returns it while it is undecided.

@@ -163,6 +163,28 @@ func TestEntriesOutsideTheirBoundsAreRefused(t *testing.T) {
 	}
 }
 
+// Else an export would hold a line that no import reads.
+func TestATimeThatCannotBeExportedIsRefused(t *testing.T) {
+	for _, at := range []time.Time{time.UnixMilli(-1), time.UnixMilli(253_402_300_800_000), {}} {
+		if _, err := Follow(Record{}, at, Entry{Actor: "a", Action: "b"}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+	for _, at := range []time.Time{time.UnixMilli(0), time.UnixMilli(253_402_300_799_999)} {
+		r, err := Follow(Record{}, at, Entry{Actor: "a", Action: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := r.MarshalJSON()
+		if err == nil {
+			err = new(Record).UnmarshalJSON(raw)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+}
+
 func TestRecordPrintsOneLineWhateverItHolds(t *testing.T) {
 	r, err := Follow(Record{}, start, Entry{
 		Actor: "user:Zoë", Action: "device.rename", Object: "device:1", Address: "::1",

@@ -55,10 +55,13 @@ type hashed struct {
 }
 
 // Follow returns the record of e that follows prev, the zero Record at the
-// start of the chain. It fails if e is outside its bounds.
+// start of the chain. It fails if e or the time is outside its bounds.
 func Follow(prev Record, at time.Time, e Entry) (Record, error) {
 	if err := e.Normalize(); err != nil {
 		return Record{}, err
+	}
+	if at.UnixMilli() < 0 || at.UTC().Year() > 9999 { // an export could not spell it
+		return Record{}, fmt.Errorf("%w: time %s: set the clock", ErrInvalid, at.UTC())
 	}
 	r := Record{Seq: prev.Seq + 1, Time: time.UnixMilli(at.UnixMilli()).UTC(), Entry: e, PrevHash: prev.Hash}
 	r.Hash = r.ComputeHash()
@@ -90,7 +93,7 @@ func bstr(b []byte) []byte {
 // log: whatever is not printable is escaped.
 func (r Record) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %s %s %s", r.Seq, r.Time.UTC().Format("2006-01-02T15:04:05.000Z"), printable(r.Actor), printable(r.Action))
+	fmt.Fprintf(&b, "%d %s %s %s", r.Seq, r.Time.UTC().Format(timeLayout), printable(r.Actor), printable(r.Action))
 	for _, part := range []struct{ label, text string }{
 		{"", r.Object}, {"from ", r.Address}, {"before ", string(r.Before)}, {"after ", string(r.After)},
 	} {

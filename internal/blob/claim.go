@@ -2,6 +2,7 @@ package blob
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -53,6 +54,9 @@ func (d *Dir) lockUploads() (io.Closer, error) {
 		return f, nil // a file system in memory has no other processes
 	}
 	if err := lockFile(file); err != nil {
+		if errors.Is(err, ErrBusy) {
+			err = fmt.Errorf("%w, or upload to the server that is running here: it holds %s", err, file.Name())
+		}
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil

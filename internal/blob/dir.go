@@ -41,10 +41,11 @@ type Dir struct {
 	path string
 	cfg  Config
 
-	mu     sync.Mutex
-	shards [256]bool                // directories of blobs that are made, durably
-	busy   map[manifest.Digest]bool // uploads that a call works on
-	lock   io.Closer                // of the process; nil until the first upload
+	admission sync.Mutex // between asking for room and taking it
+
+	mu   sync.Mutex
+	busy map[manifest.Digest]bool // uploads that a call works on
+	lock io.Closer                // of the process; nil until the first upload
 }
 
 // Open opens the directory at path and makes it if it is missing.
@@ -64,19 +65,6 @@ func Open(fsys fsatomic.FS, path string, cfg Config) (*Dir, error) {
 	return d, nil
 }
 
-// ready makes the directory of a blob, durably. That of an earlier blob is
-// ready: the sync of its parent is spared.
-func (d *Dir) ready(digest manifest.Digest) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.shards[digest[0]] {
-		return nil
-	}
-	err := fsatomic.MkdirAll(d.fsys, filepath.Dir(d.Name(digest)), dirPerm)
-	d.shards[digest[0]] = err == nil
-	return err
-}
-
 // Close gives up the lock on uploads. Open blobs stay open.
 func (d *Dir) Close() error {
 	d.mu.Lock()
@@ -91,8 +79,7 @@ func (d *Dir) Close() error {
 
 // Name returns the file name of a blob, whether it exists or not.
 func (d *Dir) Name(digest manifest.Digest) string {
-	hex := digest.String()
-	return filepath.Join(d.path, blobsName, hex[:2], hex)
+	return filepath.Join(d.path, blobsName, digest.String())
 }
 
 // Put stores the size bytes of r under their digest, replacing a copy that is
@@ -110,25 +97,24 @@ func (d *Dir) put(ctx context.Context, digest manifest.Digest, size int64, r io.
 	if err := d.room(size); err != nil {
 		return Sums{}, err
 	}
-	if err := d.ready(digest); err != nil {
-		return Sums{}, err
-	}
 	pending, err := fsatomic.Create(d.fsys, d.Name(digest), filePerm)
 	if err != nil {
 		return Sums{}, err
 	}
 	defer pending.Abort()
-	s := newSummer()
-	if _, err := pump(ctx, r, size, func(p []byte) error {
-		return s.with(p, func() error { _, err := pending.Write(p); return err })
-	}); err != nil {
+	s := newSummer(size)
+	defer s.stop()
+	write := func(p []byte) error { _, err := pending.Write(p); return err }
+	if _, err := pump(ctx, r, size, s.buffer, func(p []byte) error { return s.add(p, write) }); err != nil {
 		return Sums{}, err
 	}
-	sums := s.sums()
-	if err := sums.check(digest, size); err != nil {
+	if err := s.check(digest, size); err != nil {
 		return Sums{}, err
 	}
-	return sums, pending.Commit()
+	if err := pending.Commit(); err != nil {
+		return Sums{}, err
+	}
+	return s.sums(), nil
 }
 
 // Open opens a blob for reading and returns its size in bytes. On a real file
@@ -170,7 +156,7 @@ func (d *Dir) Verify(ctx context.Context, digest manifest.Digest) (Sums, error) 
 	defer f.Close()
 	sums, err := sum(ctx, f, digest, size)
 	if err == nil {
-		err = d.settle(digest)
+		err = d.settle()
 	}
 	if err != nil {
 		return Sums{}, fmt.Errorf("blob %s: %w", digest, err)
@@ -181,19 +167,21 @@ func (d *Dir) Verify(ctx context.Context, digest manifest.Digest) (Sums, error) 
 // settle makes the name of a blob that can be seen durable. Its content is:
 // a blob gets its name only afterwards. An upload comes from another
 // directory, and has to have left it, too.
-func (d *Dir) settle(digest manifest.Digest) error {
-	if err := d.fsys.SyncDir(filepath.Dir(d.Name(digest))); err != nil {
+func (d *Dir) settle() error {
+	if err := d.fsys.SyncDir(filepath.Join(d.path, blobsName)); err != nil {
 		return err
 	}
 	return d.fsys.SyncDir(filepath.Join(d.path, uploadsName))
 }
 
 func sum(ctx context.Context, r io.Reader, digest manifest.Digest, size int64) (Sums, error) {
-	s := newSummer()
-	if _, err := pump(ctx, r, size, func(p []byte) error { _, err := s.Write(p); return err }); err != nil {
+	s := newSummer(size)
+	defer s.stop()
+	nothing := func([]byte) error { return nil }
+	if _, err := pump(ctx, r, size, s.buffer, func(p []byte) error { return s.add(p, nothing) }); err != nil {
 		return Sums{}, err
 	}
-	return s.sums(), s.sums().check(digest, size)
+	return s.sums(), s.check(digest, size)
 }
 
 // Remove removes a blob durably. Whoever has it open can read on.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -118,6 +120,51 @@ func TestWhatDoesNotFitIsRefusedBeforeItsFirstByte(t *testing.T) {
 	}
 }
 
+// Two that both saw the last free bytes would both get them.
+func TestUploadsThatBeginAtOnceShareTheRoom(t *testing.T) {
+	for range 20 {
+		d := open(t, fsatomic.OS(), t.TempDir(), blob.Config{Quota: 1000})
+		var begun atomic.Int32
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				switch _, err := d.Upload(t.Context(), manifest.Digest{byte(i)}, 600); {
+				case err == nil:
+					begun.Add(1)
+				case !errors.Is(err, blob.ErrFull):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := begun.Load(); n != 1 {
+			t.Fatalf("%d uploads of 600 bytes were begun with a quota of 1000", n)
+		}
+	}
+}
+
+// Each costs a file, even if it is announced with one byte.
+func TestOnlySoManyUploadsMayBeUnfinished(t *testing.T) {
+	d := open(t, crashfs.New(), "/blobs", blob.Config{})
+	for i := range 256 {
+		if _, err := d.Upload(t.Context(), manifest.Digest{byte(i), 1}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.Upload(t.Context(), manifest.Digest{0, 2}, 1); !errors.Is(err, blob.ErrBusy) {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := d.Upload(t.Context(), manifest.Digest{7, 1}, 1); err != nil {
+		t.Errorf("one that is begun: %v", err)
+	}
+	if err := d.Abort(manifest.Digest{0, 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Upload(t.Context(), manifest.Digest{0, 2}, 1); err != nil {
+		t.Errorf("after one was aborted: %v", err)
+	}
+}
+
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) { u.t.Error("a byte was read"); return 0, errors.New("read") }
@@ -184,8 +231,9 @@ func TestItemsTellOursFromForeign(t *testing.T) {
 	}
 	hex := strings.Repeat("ab", 32)
 	for _, name := range []string{
-		"x", "sha256/x", "sha256/zz/" + hex, "sha256/cd/" + hex, "sha256/ab/" + hex[:63], "sha256/ab/" + strings.ToUpper(hex),
-		"uploads/" + hex, "uploads/" + hex + ".txt", "other/" + hex, hex,
+		"x", "sha256/x", "sha256/" + hex[:63], "sha256/" + strings.ToUpper(hex), "sha256/" + hex + ".part",
+		"uploads/" + hex, "uploads/" + hex + ".txt", hex,
+		"other/x", "sha256/ab/x", // the directory counts, not what is in it
 	} {
 		name = filepath.Join(path, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {

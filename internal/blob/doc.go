@@ -5,7 +5,7 @@
 // stands in memory as a whole. Two writers of one digest do not disturb each
 // other.
 //
-//	sha256/ab/ab34…     a blob, complete and verified when it appeared
+//	sha256/ab34…        a blob, complete and verified when it appeared
 //	uploads/ab34….part  the bytes of an upload so far
 //	uploads/ab34….state how many of them are durable
 //	uploads/lock        held by the one process that takes uploads

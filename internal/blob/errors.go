@@ -10,7 +10,7 @@ import (
 var (
 	ErrNotFound = errors.New("no such blob")
 	ErrNoUpload = errors.New("no such upload: begin it again")
-	ErrBusy     = errors.New("another upload of this blob is under way: try again later")
+	ErrBusy     = errors.New("another upload is in the way: try again later")
 	ErrSize     = errors.New("not as long as announced")
 	ErrDigest   = errors.New("the bytes do not hash to the digest")
 	ErrFull     = error(syscall.ENOSPC)

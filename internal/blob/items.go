@@ -34,21 +34,23 @@ type Item struct {
 
 // Items yields every file and every unexpected directory, in no order.
 func (d *Dir) Items() iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) { d.walk(d.path, 0, yield) }
+	return func(yield func(Item, error) bool) {
+		for _, dir := range []string{d.path, filepath.Join(d.path, blobsName), filepath.Join(d.path, uploadsName)} {
+			if !d.list(dir, yield) {
+				return
+			}
+		}
+	}
 }
 
-// walk goes down to where blobs stand and reports whether to go on.
-func (d *Dir) walk(dir string, depth int, yield func(Item, error) bool) bool {
+// list yields what is in one directory and reports whether to go on.
+func (d *Dir) list(dir string, yield func(Item, error) bool) bool {
 	entries, err := d.fsys.ReadDir(dir)
 	if err != nil {
 		return yield(Item{}, err)
 	}
 	for _, e := range entries {
-		name := filepath.Join(dir, e.Name())
-		if e.IsDir() && d.ours(name) {
-			if !d.walk(name, depth+1, yield) {
-				return false
-			}
+		if dir == d.path && e.IsDir() && (e.Name() == blobsName || e.Name() == uploadsName) {
 			continue
 		}
 		info, err := e.Info()
@@ -58,23 +60,12 @@ func (d *Dir) walk(dir string, depth int, yield func(Item, error) bool) bool {
 		if err != nil {
 			return yield(Item{}, err)
 		}
-		item := d.identify(name, info)
+		item := d.identify(filepath.Join(dir, e.Name()), info)
 		if item.Name != "" && !yield(item, nil) {
 			return false
 		}
 	}
 	return true
-}
-
-// ours reports whether a directory is part of the layout.
-func (d *Dir) ours(name string) bool {
-	rel, err := filepath.Rel(d.path, name)
-	if err != nil {
-		return false
-	}
-	rel = filepath.ToSlash(rel)
-	shard, ok := strings.CutPrefix(rel, blobsName+"/")
-	return rel == blobsName || rel == uploadsName || ok && len(shard) == 2 && strings.Trim(shard, "0123456789abcdef") == ""
 }
 
 // identify says what a file is. Its result has no name for the lock, which is

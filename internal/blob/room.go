@@ -6,6 +6,20 @@ import (
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
+// maxUploads is how many uploads may be unfinished at a time. Each costs a
+// file, however small it is, and a look at every new one.
+const maxUploads = 256
+
+// crowded refuses one more upload than there may be.
+func (d *Dir) crowded() error {
+	n := 0
+	err := d.eachUpload(func(manifest.Digest, upload) error { n++; return nil })
+	if err == nil && n >= maxUploads {
+		err = fmt.Errorf("%w: %d are not finished", ErrBusy, n)
+	}
+	return err
+}
+
 // room refuses a blob that would not fit, before its first byte is taken. What
 // running uploads will still bring counts as taken.
 func (d *Dir) room(size int64) error {

@@ -6,9 +6,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
-	"hash"
 	"io"
-	"sync"
 
 	"github.com/secure-ota/secure-ota/manifest"
 )
@@ -22,45 +20,12 @@ type Sums struct {
 	Size   int64 // bytes
 }
 
-// chunk is how much of a blob is in memory at a time, in bytes.
-const chunk = 256 << 10
-
-// A summer computes all sums at once, the two old ones beside the others on a
-// second core: MD5 takes three times as long as SHA-256 with hardware support.
-type summer struct {
-	sha256, sha1, md5 hash.Hash
-	size              int64
-}
-
-func newSummer() *summer {
-	return &summer{sha256: sha256.New(), sha1: sha1.New(), md5: md5.New()}
-}
-
-// Write adds p, and has finished with it on return.
-func (s *summer) Write(p []byte) (int, error) {
-	return len(p), s.with(p, func() error { return nil })
-}
-
-// with adds p while also runs.
-func (s *summer) with(p []byte, also func() error) error {
-	var old sync.WaitGroup
-	old.Go(func() {
-		s.md5.Write(p)
-		s.sha1.Write(p)
-	})
-	s.sha256.Write(p)
-	s.size += int64(len(p))
-	err := also()
-	old.Wait()
-	return err
-}
-
-func (s *summer) sums() Sums {
-	sums := Sums{SHA256: manifest.Digest(s.sha256.Sum(nil)), Size: s.size}
-	s.sha1.Sum(sums.SHA1[:0])
-	s.md5.Sum(sums.MD5[:0])
-	return sums
-}
+// chunk is how much of a blob is read at a time, in bytes. What is only hashed
+// is read in pieces that stay in the cache of a core.
+const (
+	chunk      = 256 << 10
+	smallChunk = 32 << 10
+)
 
 // check compares what was read with what was announced.
 func (s Sums) check(digest manifest.Digest, size int64) error {
@@ -77,21 +42,21 @@ func (s Sums) check(digest manifest.Digest, size int64) error {
 // stores nothing.
 func Check(ctx context.Context, digest manifest.Digest, size int64, r io.Reader) error {
 	h := sha256.New()
-	n, err := pump(ctx, r, size, func(p []byte) error { h.Write(p); return nil })
+	n, err := pump(ctx, r, size, reuse(min(size, smallChunk)), func(p []byte) error { h.Write(p); return nil })
 	if err != nil {
 		return err
 	}
 	return Sums{SHA256: manifest.Digest(h.Sum(nil)), Size: n}.check(digest, size)
 }
 
-// pump hands the bytes of r to sink, piece by piece, and stops with ErrSize as
-// soon as there are more than max.
-func pump(ctx context.Context, r io.Reader, max int64, sink func([]byte) error) (n int64, err error) {
-	buf := make([]byte, chunk)
+// pump hands the bytes of r to sink, piece by piece, each read into the next
+// buffer, and stops with ErrSize as soon as there are more than max.
+func pump(ctx context.Context, r io.Reader, max int64, buffer func() []byte, sink func([]byte) error) (n int64, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return n, err
 		}
+		buf := buffer()
 		m, readErr := io.ReadFull(r, buf)
 		if int64(m) > max-n {
 			return n, fmt.Errorf("%w: more than %d bytes", ErrSize, max)
@@ -110,4 +75,14 @@ func pump(ctx context.Context, r io.Reader, max int64, sink func([]byte) error) 
 			return n, fmt.Errorf("read image: %w", readErr)
 		}
 	}
+}
+
+// newBuffer returns a buffer for images of at most max bytes: one more shows
+// that there are more.
+func newBuffer(max int64) []byte { return make([]byte, min(chunk, max+1)) }
+
+// reuse returns the same buffer each time.
+func reuse(max int64) func() []byte {
+	buf := newBuffer(max)
+	return func() []byte { return buf }
 }

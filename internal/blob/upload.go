@@ -70,7 +70,7 @@ func (d *Dir) begin(digest manifest.Digest, size int64) (State, error) {
 	stored, err := d.Stat(digest)
 	if err == nil && stored == size {
 		// Its writer may be between making the name and syncing it.
-		return State{Size: size, Offset: size, Stored: true}, d.settle(digest)
+		return State{Size: size, Offset: size, Stored: true}, d.settle()
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return State{}, err
@@ -82,7 +82,10 @@ func (d *Dir) begin(digest manifest.Digest, size int64) (State, error) {
 	if err := d.discard(digest); err != nil {
 		return State{}, err
 	}
-	if err := d.room(size); err != nil {
+	// One at a time: two that both see the last free bytes would both get them.
+	d.admission.Lock()
+	defer d.admission.Unlock()
+	if err := errors.Join(d.crowded(), d.room(size)); err != nil {
 		return State{}, err
 	}
 	return State{Size: size}, d.writeState(digest, upload{Size: size})
@@ -120,7 +123,8 @@ func (d *Dir) append(ctx context.Context, digest manifest.Digest, offset int64, 
 		u = next
 		return nil
 	}
-	_, err = pump(ctx, r, u.Size-u.Offset, func(p []byte) error {
+	left := u.Size - u.Offset
+	_, err = pump(ctx, r, left, reuse(left), func(p []byte) error {
 		if err := next.write(part, p); err != nil {
 			return err
 		}
@@ -129,7 +133,8 @@ func (d *Dir) append(ctx context.Context, digest manifest.Digest, offset int64, 
 		}
 		return save()
 	})
-	return u.Offset, errors.Join(err, save())
+	err = errors.Join(err, save())
+	return u.Offset, err
 }
 
 func (d *Dir) finish(ctx context.Context, digest manifest.Digest) (Sums, error) {
@@ -155,9 +160,6 @@ func (d *Dir) finish(ctx context.Context, digest manifest.Digest) (Sums, error) 
 		if errors.Is(err, ErrDigest) || errors.Is(err, ErrSize) {
 			err = errors.Join(err, d.discard(digest))
 		}
-		return Sums{}, err
-	}
-	if err := d.ready(digest); err != nil {
 		return Sums{}, err
 	}
 	if err := fsatomic.RenameDurable(d.fsys, d.partName(digest), d.Name(digest)); err != nil {

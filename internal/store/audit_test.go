@@ -164,6 +164,28 @@ func TestCheckpointsAreMadeWhenDue(t *testing.T) {
 	}
 }
 
+// Whoever cuts the log, or plants a checkpoint far ahead, must not silence the
+// checkpoints to come.
+func TestACheckpointAheadOfTheLogIsAnError(t *testing.T) {
+	for _, statement := range []string{`DELETE FROM audit_records WHERE seq > 1`, `UPDATE audit_checkpoints SET seq = 1000000`} {
+		db, key := openAt(t, newPath(t)), auditKey(t)
+		for range 3 {
+			if err := db.Change(t.Context(), entry, touch("a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := db.Checkpoint(t.Context(), key, 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.writer.session.conn.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := db.Checkpoint(t.Context(), key, 1, 0); raw != nil || !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %x, %v", statement, raw, err)
+		}
+	}
+}
+
 // What an intruder does who can write to the database file.
 func TestTamperingWithTheTableIsFound(t *testing.T) {
 	for statement, bad := range map[string]int64{
@@ -187,7 +209,7 @@ func TestTamperingWithTheTableIsFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.writer.db.Exec(`PRAGMA ignore_check_constraints = 1; ` + statement); err != nil {
+		if _, err := db.writer.session.conn.ExecContext(t.Context(), `PRAGMA ignore_check_constraints = 1; `+statement); err != nil {
 			t.Fatal(statement, err)
 		}
 		var named *audit.BadRecordError

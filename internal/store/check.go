@@ -9,40 +9,30 @@ import (
 // and reference. It returns what is wrong, one sentence each, and takes time
 // in proportion to the size of the file.
 func (db *DB) Check(ctx context.Context) (problems []string, err error) {
-	conn, err := db.read.Conn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("check database: %w", explain(err))
-	}
-	defer conn.Close()
-	rows, err := conn.QueryContext(ctx, `PRAGMA integrity_check`)
-	if err != nil {
-		return nil, fmt.Errorf("check database: %w", explain(err))
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, err
+	err = db.View(ctx, func(tx *Tx) error {
+		err := tx.Each(`PRAGMA integrity_check`, nil, func(scan func(...any) error) error {
+			var text string
+			err := scan(&text)
+			if err == nil && text != "ok" {
+				problems = append(problems, text)
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		if text != "ok" {
-			problems = append(problems, text)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("check database: %w", explain(err))
-	}
-	broken, err := conn.QueryContext(ctx, `SELECT "table", COUNT(*) FROM pragma_foreign_key_check GROUP BY "table"`)
+		return tx.Each(`SELECT "table", COUNT(*) FROM pragma_foreign_key_check GROUP BY "table"`, nil, func(scan func(...any) error) error {
+			var table string
+			var count int
+			err := scan(&table, &count)
+			if err == nil {
+				problems = append(problems, fmt.Sprintf("%d rows of %s refer to something that is not there", count, table))
+			}
+			return err
+		})
+	})
 	if err != nil {
-		return nil, fmt.Errorf("check references: %w", explain(err))
+		return problems, fmt.Errorf("check database: %w", err)
 	}
-	defer broken.Close()
-	for broken.Next() {
-		var table string
-		var count int
-		if err := broken.Scan(&table, &count); err != nil {
-			return nil, err
-		}
-		problems = append(problems, fmt.Sprintf("%d rows of %s refer to something that is not there", count, table))
-	}
-	return problems, explain(broken.Err())
+	return problems, nil
 }

@@ -12,7 +12,8 @@ import (
 
 // Checkpoint signs the head of the audit log if at least every records have
 // been appended since the last checkpoint, or any and the last checkpoint is
-// older than age. It returns the signed checkpoint, nil if none was due.
+// older than age. It returns the signed checkpoint, nil if none was due, and
+// ErrDamaged if the log has become shorter than a checkpoint says.
 // The server calls it every few seconds, and once before it stops.
 func (db *DB) Checkpoint(ctx context.Context, signer trust.Signer, every int64, age time.Duration) ([]byte, error) {
 	var head audit.Record
@@ -30,8 +31,11 @@ func (db *DB) Checkpoint(ctx context.Context, signer trust.Signer, every int64, 
 	if err != nil {
 		return nil, fmt.Errorf("audit checkpoint: %w", err)
 	}
+	if head.Seq < lastSeq { // silence here would be the alarm that never rings
+		return nil, fmt.Errorf("audit checkpoint: %w: the audit log ends at record %d, but a checkpoint is of record %d", ErrDamaged, head.Seq, lastSeq)
+	}
 	now := db.Now()
-	if head.Seq <= lastSeq || head.Seq-lastSeq < every && now.Sub(time.UnixMilli(lastMS)) < age {
+	if head.Seq == lastSeq || head.Seq-lastSeq < every && now.Sub(time.UnixMilli(lastMS)) < age {
 		return nil, nil
 	}
 	signed, err := audit.SignCheckpoint(audit.Checkpoint{Seq: head.Seq, Hash: head.Hash, Time: now}, signer)

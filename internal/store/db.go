@@ -30,9 +30,10 @@ type DB struct {
 	// Now is the clock of audit records and of Tx.Now. Set it before the first use.
 	Now func() time.Time
 
-	path   string
-	read   *sql.DB
-	writer *writer
+	path    string
+	read    *sql.DB
+	readers chan *session // maxReaders of them; nil: not connected yet
+	writer  *writer
 }
 
 // Open opens the database file at path, makes it if it is missing (readable by
@@ -59,9 +60,16 @@ func open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	db := &DB{Now: time.Now, path: path, read: read, writer: &writer{db: write}}
 	if err := migrate(ctx, write); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	writing, err := newSession(ctx, write)
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	db := &DB{Now: time.Now, path: path, read: read, readers: make(chan *session, maxReaders), writer: &writer{db: write, session: writing}}
+	for range maxReaders {
+		db.readers <- nil
 	}
 	return db, nil
 }
@@ -107,20 +115,58 @@ func connect(path string, conns int, pragma string) (*sql.DB, error) {
 // Path returns the name of the database file.
 func (db *DB) Path() string { return db.path }
 
-// Close closes the database. Nobody may be using it any more.
+// Close closes the database. Nobody may be using it any more. Closing again
+// does nothing.
 func (db *DB) Close() error {
+	var err error
+	for range maxReaders {
+		if s := <-db.readers; s != nil {
+			err = errors.Join(err, s.close())
+		}
+		db.readers <- nil // who reads all the same is refused, and does not wait
+	}
 	// Readers first: the last connection to close writes the log back.
-	return explain(errors.Join(db.read.Close(), db.writer.close()))
+	return explain(errors.Join(err, db.read.Close(), db.writer.close()))
+}
+
+// reading lends f one of the sessions that read.
+func (db *DB) reading(ctx context.Context, f func(*session) error) error {
+	var s *session
+	select {
+	case s = <-db.readers:
+	case <-ctx.Done():
+		return fmt.Errorf("read database: %w", ctx.Err())
+	}
+	defer func() {
+		// What a cancelled context interrupted is not used again.
+		if s != nil && ctx.Err() != nil {
+			s.close()
+			s = nil
+		}
+		db.readers <- s
+	}()
+	if s == nil {
+		var err error
+		if s, err = newSession(ctx, db.read); err != nil {
+			return fmt.Errorf("read database: %w", explain(err))
+		}
+	}
+	return f(s)
 }
 
 // View runs f in a transaction that only reads, and sees one moment.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
-	begun, err := db.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return fmt.Errorf("read database: %w", explain(err))
-	}
-	defer begun.Rollback() // there is nothing to commit
-	return f(&Tx{ctx: ctx, sql: begun, now: db.Now})
+	return db.reading(ctx, func(s *session) error {
+		// Without ctx, whose end would undo it beside a statement that still runs.
+		begun, err := s.conn.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return fmt.Errorf("read database: %w", explain(err))
+		}
+		defer begun.Rollback() // there is nothing to commit
+		tx := &Tx{ctx: ctx, sql: s, now: db.Now}
+		defer tx.end()
+		return f(tx)
+	})
 }
 
 // Generation returns a number that changes whenever any process committed an

@@ -118,6 +118,10 @@ func TestNeitherCommitsWithoutTheOther(t *testing.T) {
 		"it is made invalid":       {entry, func(tx *Tx) error { tx.Audit().Object = "\x00"; return tx.Touch("a") }, audit.ErrInvalid},
 		"the record cannot follow": {entry, func(tx *Tx) error { return errors.Join(tx.Touch("a"), breakTheLog(tx)) }, ErrConflict},
 		"nothing to do":            {entry, func(tx *Tx) error { return errors.Join(tx.Touch("a"), NoChange) }, nil},
+		"nothing to do after a failure": {entry, func(tx *Tx) error {
+			tx.Exec(`INSERT INTO revisions (topic, revision) VALUES (NULL, 1)`)
+			return NoChange
+		}, ErrConflict},
 		"an ignored failure": {entry, func(tx *Tx) error {
 			tx.Exec(`INSERT INTO revisions (topic, revision) VALUES (NULL, 1)`)
 			return nil
@@ -146,6 +150,81 @@ var errAny = errors.New("any error")
 func breakTheLog(tx *Tx) error {
 	_, err := tx.Exec(`CREATE TRIGGER no_audit BEFORE INSERT ON audit_records BEGIN SELECT RAISE(ABORT, 'disk gone'); END`)
 	return err
+}
+
+// Outside its call a transaction would be part of somebody else's, or write
+// without an audit record.
+func TestATransactionEndsWithItsCall(t *testing.T) {
+	db := openAt(t, newPath(t))
+	var kept []*Tx
+	keep := func(tx *Tx) error { kept = append(kept, tx); return nil }
+	if err := errors.Join(db.View(t.Context(), keep), db.Change(t.Context(), entry, keep), db.ChangeUnaudited(t.Context(), keep)); err != nil {
+		t.Fatal(err)
+	}
+	for i, tx := range kept {
+		if _, err := tx.Generation(); err == nil {
+			t.Errorf("transaction %d still reads", i)
+		}
+		if err := tx.Touch("a"); err == nil {
+			t.Errorf("transaction %d still writes", i)
+		}
+	}
+	if n := revision(t, db, "a"); n != 0 {
+		t.Errorf("%d changes", n)
+	}
+}
+
+func TestAClosedDatabaseRefusesInsteadOfWaiting(t *testing.T) {
+	db, err := Open(t.Context(), newPath(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision(t, db, "a")
+	for range 2 {
+		if err := db.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		if _, err := db.Revision(t.Context(), "a"); err == nil {
+			t.Error("a closed database was read")
+		}
+		if err := db.Change(t.Context(), entry, touch("a")); err == nil {
+			t.Error("a closed database was written")
+		}
+	}
+}
+
+// More readers than connections, and more texts than a connection keeps.
+func TestReadersShareFewConnections(t *testing.T) {
+	db := openAt(t, newPath(t))
+	var all sync.WaitGroup
+	for i := range 4 * maxReaders {
+		all.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err := db.View(ctx, func(tx *Tx) error {
+				for q := range maxStatements {
+					var n int
+					if err := tx.Get(fmt.Sprintf(`SELECT $1 + %d`, q+i), []any{1}, &n); err != nil || n != q+i+1 {
+						return fmt.Errorf("%d, %w", n, err)
+					}
+				}
+				if i%3 == 0 {
+					cancel() // whose connection is not used again
+				}
+				return tx.ctx.Err()
+			})
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := revision(t, db, "a"); n != 0 {
+		t.Error(n)
+	}
+	if open := db.read.Stats().OpenConnections; open > maxReaders {
+		t.Errorf("%d connections", open)
+	}
 }
 
 func TestConcurrentChangesMergeIntoFewCommits(t *testing.T) {
@@ -248,7 +327,7 @@ func TestACancelledCallerDisturbsNobody(t *testing.T) {
 
 func TestAFullDiskFailsTheBatchAndIsNamed(t *testing.T) {
 	db := openAt(t, newPath(t))
-	if _, err := db.writer.db.Exec(`PRAGMA max_page_count = 1`); err != nil { // what there is, and no more
+	if _, err := db.writer.session.conn.ExecContext(t.Context(), `PRAGMA max_page_count = 1`); err != nil { // what there is, and no more
 		t.Fatal(err)
 	}
 	big := audit.Entry{Actor: "test", Action: "test.big", After: audit.JSON(strings.Repeat("x", 60000))}
@@ -256,7 +335,7 @@ func TestAFullDiskFailsTheBatchAndIsNamed(t *testing.T) {
 	if !errors.Is(err, ErrFull) {
 		t.Errorf("%v, want ErrFull", err)
 	}
-	if _, err := db.writer.db.Exec(`PRAGMA max_page_count = 100000`); err != nil {
+	if _, err := db.writer.session.conn.ExecContext(t.Context(), `PRAGMA max_page_count = 100000`); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Change(t.Context(), big, touch("a")); err != nil || revision(t, db, "a") != 1 {
@@ -460,7 +539,7 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.writer.db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
+	if _, err := db.writer.session.conn.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -475,7 +554,7 @@ func TestAnotherProcessThatKeepsTheLockIsNamed(t *testing.T) {
 	path := newPath(t)
 	db := openAt(t, path)
 	for _, pragma := range []string{`PRAGMA busy_timeout = 50`} {
-		if _, err := db.writer.db.Exec(pragma); err != nil {
+		if _, err := db.writer.session.conn.ExecContext(t.Context(), pragma); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -508,7 +587,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	if problems, err := db.Check(t.Context()); err != nil || len(problems) > 0 {
 		t.Errorf("sound: %v, %v", problems, err)
 	}
-	if _, err := db.writer.db.Exec(`PRAGMA foreign_keys = 0; INSERT INTO releases (identity, device_type, component, key_epoch, release_number, version,
+	if _, err := db.writer.session.conn.ExecContext(t.Context(), `PRAGMA foreign_keys = 0; INSERT INTO releases (identity, device_type, component, key_epoch, release_number, version,
 		downgrade, security_counter, image_digest, manifest, manifest_hash, keyset_version, published_ms, published_by)
 		VALUES (zeroblob(32), 't', '', 1, 1, '1.0.0', 0, 0, zeroblob(32), x'00', zeroblob(32), 1, 0, '')`); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // that call's context, and is for one goroutine.
 type Tx struct {
 	ctx    context.Context
-	sql    *sql.Tx
+	sql    *session
 	now    func() time.Time
 	writes bool
 	entry  audit.Entry
@@ -37,7 +37,7 @@ func (tx *Tx) Exec(query string, args ...any) (rows int64, err error) {
 	if !tx.writes {
 		return 0, fmt.Errorf("write in a read transaction: %w", ErrReadOnly)
 	}
-	result, err := tx.sql.ExecContext(tx.statementContext(), query, args...)
+	result, err := tx.sql.exec(tx.statementContext(), query, args...)
 	if err != nil {
 		tx.failed = explain(err)
 		return 0, tx.failed
@@ -52,7 +52,7 @@ func (tx *Tx) Get(query string, args []any, dest ...any) error {
 	if err := tx.usable(); err != nil {
 		return err
 	}
-	return tx.noted(tx.sql.QueryRowContext(tx.statementContext(), query, args...).Scan(dest...))
+	return tx.noted(tx.sql.queryRow(tx.statementContext(), query, args...).Scan(dest...))
 }
 
 // Each calls row for every row that the query yields. Within row, no other
@@ -61,7 +61,7 @@ func (tx *Tx) Each(query string, args []any, row func(scan func(dest ...any) err
 	if err := tx.usable(); err != nil {
 		return err
 	}
-	rows, err := tx.sql.QueryContext(tx.statementContext(), query, args...)
+	rows, err := tx.sql.query(tx.statementContext(), query, args...)
 	if err != nil {
 		return tx.noted(err)
 	}
@@ -96,6 +96,10 @@ func (tx *Tx) Generation() (seq int64, err error) {
 	err = tx.Get(`SELECT COALESCE(MAX(seq), 0) FROM audit_records`, nil, &seq)
 	return seq, err
 }
+
+// end makes the transaction unusable: whoever kept it would write into
+// somebody else's, or without an audit record.
+func (tx *Tx) end() { tx.failed = sql.ErrTxDone }
 
 func (tx *Tx) usable() error {
 	if tx.failed != nil {

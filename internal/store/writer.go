@@ -20,7 +20,8 @@ const maxBatch = 64
 // waiting behind it commits for all. A commit is a sync, and a sync costs
 // hundreds of times what a change does.
 type writer struct {
-	db      *sql.DB // of one connection
+	db      *sql.DB  // of one connection
+	session *session // on it
 	waiting atomic.Int32
 	mu      sync.Mutex
 	batch   *batch
@@ -30,6 +31,7 @@ type writer struct {
 // A batch is one transaction and those who wait for its commit.
 type batch struct {
 	tx        *sql.Tx
+	session   *session // that tx is open on
 	size      int
 	broken    error // why the transaction as a whole is lost
 	committed chan struct{}
@@ -39,7 +41,7 @@ type batch struct {
 func (w *writer) close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.db.Close()
+	return errors.Join(w.session.close(), w.db.Close())
 }
 
 // Change runs f in a transaction that writes, appends entry to the audit log
@@ -105,11 +107,11 @@ func (w *writer) join(ctx context.Context) (*batch, error) {
 		return nil, err
 	}
 	// Not with the context of the first caller: its end would undo the others.
-	begun, err := w.db.BeginTx(context.WithoutCancel(ctx), nil)
+	begun, err := w.session.conn.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return nil, fmt.Errorf("begin change: %w", explain(err))
 	}
-	w.batch = &batch{tx: begun, committed: make(chan struct{})}
+	w.batch = &batch{tx: begun, session: w.session, committed: make(chan struct{})}
 	return w.batch, nil
 }
 
@@ -154,7 +156,7 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 	if err := tx.ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := b.tx.Exec(`SAVEPOINT change`); err != nil {
+	if _, err := b.session.exec(context.Background(), `SAVEPOINT change`); err != nil {
 		b.broken = explain(err)
 		return b.broken
 	}
@@ -164,14 +166,15 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 			b.undo(errors.New("a change panicked"))
 		}
 	}()
-	tx.sql = b.tx
+	tx.sql = b.session
+	defer tx.end()
 	err := f(tx)
 	done = true
-	if err == nil {
+	if tx.failed != nil && (err == nil || errors.Is(err, NoChange)) {
 		err = tx.failed // f ignored it; SQLite may not have
 	}
 	if err == nil {
-		_, err = b.tx.Exec(`RELEASE change`)
+		_, err = b.session.exec(context.Background(), `RELEASE change`)
 		err = explain(err)
 	}
 	if err != nil {
@@ -181,9 +184,9 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 }
 
 func (b *batch) undo(cause error) {
-	_, err := b.tx.Exec(`ROLLBACK TO change`)
+	_, err := b.session.exec(context.Background(), `ROLLBACK TO change`)
 	if err == nil {
-		_, err = b.tx.Exec(`RELEASE change`)
+		_, err = b.session.exec(context.Background(), `RELEASE change`)
 	}
 	if err != nil {
 		b.broken = cause

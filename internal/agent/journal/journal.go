@@ -56,29 +56,33 @@ func New(files Files, name string) *Journal {
 }
 
 // Load returns the value. If neither file exists the error wraps
-// fs.ErrNotExist, if none of those that exist is whole, ErrDamaged.
+// fs.ErrNotExist, if none of those that exist is whole, ErrDamaged. If one could
+// not be read and none is whole, it wraps the cause: what cannot be read now is not lost.
 func (j *Journal) Load() ([]byte, error) {
 	var best []byte
 	var failures []error
+	unreadable := false
 	for _, name := range j.names {
 		raw, err := j.files.ReadFile(name)
-		if err == nil {
-			var generation uint64
-			var payload []byte
-			generation, payload, err = decode(raw)
-			if err == nil && (best == nil || generation > j.generation) {
-				best, j.generation = payload, generation
-			}
-		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", name, err))
+			unreadable = unreadable || !errors.Is(err, fs.ErrNotExist)
+			continue
+		}
+		generation, payload, err := decode(raw)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		if best == nil || generation > j.generation {
+			best, j.generation = payload, generation
 		}
 	}
 	if best != nil {
 		return best, nil
 	}
-	err := errors.Join(failures...)
-	if allMissing(failures) {
+	err := fmt.Errorf("%w; %w", failures[0], failures[1])
+	if unreadable || allMissing(failures) {
 		return nil, fmt.Errorf("load %w", err)
 	}
 	return nil, fmt.Errorf("load: %w: %v", ErrDamaged, err)

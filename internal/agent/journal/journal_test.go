@@ -97,6 +97,25 @@ func TestMissingIsNotDamaged(t *testing.T) {
 	}
 }
 
+// unreadable are Files that do not read now, as on a disk that fails or with the
+// wrong permissions.
+type unreadable struct{ on }
+
+var errUnreadable = errors.New("input/output error")
+
+func (unreadable) ReadFile(string) ([]byte, error) { return nil, errUnreadable }
+
+func TestUnreadableIsNotDamaged(t *testing.T) {
+	c := crashfs.New()
+	if err := New(on{c}, "state").Save([]byte("value")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(unreadable{on{c}}, "state").Load()
+	if !errors.Is(err, errUnreadable) || errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v: to take it for lost is to forget the floor", err)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(1, nil))
 	f.Add(encode(1<<63, []byte("payload")))

@@ -1,6 +1,7 @@
 package crashfs
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +37,30 @@ func TestSweepCutsEveryOperationInEveryMode(t *testing.T) {
 	}
 	if acknowledged != reboots {
 		t.Errorf("%d points acknowledged, want those after the end, %d", acknowledged, reboots)
+	}
+}
+
+func TestSweepEveryComesToEachKindOfCut(t *testing.T) {
+	t.Setenv("OTA_LONG", "")
+	run := func(f fsatomic.FS) error {
+		for i := range 20 {
+			if err := f.Mkdir(fmt.Sprintf("/%02d", i), 0o700); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	where := map[string]bool{}
+	points := SweepEvery(t, 7, nil, run, func(t testing.TB, _ *FS, at int, _ bool) {
+		where[strings.Fields(t.(*point).where)[2]] = true
+	})
+	const reboots = 5 + 2*4
+	if points != (100/7+1)*reboots || len(where) != 3 {
+		t.Errorf("%d points, at %v", points, where)
+	}
+	t.Setenv("OTA_LONG", "1")
+	if all := SweepEvery(t, 7, nil, run, func(testing.TB, *FS, int, bool) {}); all != 101*reboots {
+		t.Errorf("%d points with OTA_LONG, want all", all)
 	}
 }
 
