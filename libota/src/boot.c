@@ -1,5 +1,6 @@
 #include "ota/boot.h"
 
+#include "apart.h"
 #include "bytes.h"
 #include "ota/rollback.h"
 
@@ -15,28 +16,33 @@ struct stage {
 /* A step's result: look at the phase again. Not an error, and never handed on. */
 #define AGAIN 1
 
+static unsigned other(const struct stage *b)
+{
+    return 1u - b->state.installed;
+}
+
 /* Says whether an image may be started or installed: OTA_ERR_IMAGE_DIGEST if not. */
-static int examine(const struct stage *b, unsigned which, const struct ota_area *image, uint8_t candidate)
+static int examine(const struct stage *b, unsigned which, const struct ota_area *image)
 {
     const struct ota_boot_config *c = b->config;
     ota_verdict verdict = OTA_FAIL;
     struct ota_entry e;
     int err = ota_journal_entry(&b->journal, which, &e);
 
-    if (err == OTA_OK && !candidate && e.release.image_size == 0)
+    if (err != OTA_OK)
+        return err;
+    if (which == b->state.installed && e.release.image_size == 0)
         return OTA_OK;
-    if (err == OTA_OK)
-        err = ota_image_check(image, &e.release, &verdict);
-    if (err == OTA_OK && verdict == OTA_PASS && candidate && c->admit != NULL)
+    err = ota_image_check(image, &e.release, &verdict);
+    if (verdict == OTA_PASS && which != b->state.installed && c->admit != NULL)
         verdict = c->admit(c->ctx, c->slots, which, image);
-    return err == OTA_OK && verdict != OTA_PASS ? OTA_ERR_IMAGE_DIGEST : err;
+    return verdict != OTA_PASS ? OTA_ERR_IMAGE_DIGEST : err;
 }
 
-static const struct ota_area *where(const struct stage *b, unsigned which)
+/* The same of an image where it runs. */
+static int examine_running(const struct stage *b, unsigned which)
 {
-    const struct ota_slots *slots = b->config->slots;
-
-    return &slots->image[slots->layout->runs[which]];
+    return examine(b, which, ota_slots_running(b->config->slots, which));
 }
 
 /* Enters a phase. */
@@ -50,11 +56,19 @@ static int enter(struct stage *b, uint8_t phase)
     return err != OTA_OK ? err : AGAIN;
 }
 
-/* Gives the candidate up: back to the installed image, which was touched or not. */
+/* Gives an image up. */
 static int give_up(struct stage *b, uint8_t phase, int reason)
 {
     b->state.reason = (uint8_t)-reason;
     return enter(b, phase);
+}
+
+static int start_image(const struct stage *b, unsigned which, struct ota_start *start)
+{
+    start->image = ota_slots_running(b->config->slots, which);
+    start->release = (uint8_t)which;
+    start->trial = which != b->state.installed;
+    return OTA_OK;
 }
 
 static int install(struct stage *b)
@@ -66,7 +80,7 @@ static int install(struct stage *b)
     if (slots->layout->install != NULL) {
         /* Nothing is overwritten by what would not be started. */
         if (s->phase == OTA_INSTALL)
-            err = examine(b, 1u - s->installed, ota_slots_origin(slots, s), 1);
+            err = examine(b, other(b), ota_slots_origin(slots, s));
         if (err == OTA_ERR_IMAGE_DIGEST)
             return give_up(b, OTA_REVERTED, err);
         if (err == OTA_OK)
@@ -80,41 +94,24 @@ static int install(struct stage *b)
     return enter(b, OTA_TRIAL);
 }
 
-static int start_installed(const struct stage *b, struct ota_start *start)
-{
-    start->release = b->state.installed;
-    start->image = where(b, start->release);
-    return OTA_OK;
-}
-
-static int start_candidate(const struct stage *b, struct ota_start *start)
-{
-    start->release = (uint8_t)(1u - b->state.installed);
-    start->image = where(b, start->release);
-    start->trial = 1;
-    return OTA_OK;
-}
-
 static int try_candidate(struct stage *b, uint8_t watchdog, struct ota_start *start)
 {
     struct ota_state *s = &b->state;
-    uint8_t saved = s->flags & OTA_SAVED;
-    unsigned other = 1u - s->installed;
-    int err;
+    int err = watchdog ? OTA_ERR_WATCHDOG_RESET : OTA_ERR_TRIES_EXHAUSTED;
 
-    if (s->tries == 0 && saved)
-        return give_up(b, OTA_REVERT, watchdog ? OTA_ERR_WATCHDOG_RESET : OTA_ERR_TRIES_EXHAUSTED);
-    err = examine(b, other, where(b, other), 1);
-    if (err == OTA_ERR_IMAGE_DIGEST && saved)
-        return give_up(b, OTA_REVERT, err);
-    if (err == OTA_ERR_IMAGE_DIGEST)
+    if (s->tries != 0 || (s->flags & OTA_SAVED) == 0)
+        err = examine_running(b, other(b));
+    if (err != OTA_OK && err != OTA_ERR_STORAGE) {
+        if ((s->flags & OTA_SAVED) != 0)
+            return give_up(b, OTA_REVERT, err);
         /* Nothing to go back to, but perhaps what it was copied from is still whole. */
         return b->config->slots->layout->install != NULL ? enter(b, OTA_COPY) : OTA_ERR_NOTHING_RETAINED;
+    }
     if (err == OTA_OK && s->tries != 0) {
         s->tries--;
         err = ota_journal_set_state(&b->journal, s);
     }
-    return err != OTA_OK ? err : start_candidate(b, start);
+    return err != OTA_OK ? err : start_image(b, other(b), start);
 }
 
 static int revert(struct stage *b)
@@ -124,7 +121,7 @@ static int revert(struct stage *b)
     int err = OTA_OK;
 
     if (s->mark == 0)
-        err = examine(b, s->installed, ota_slots_saved(slots, s), 0);
+        err = examine(b, s->installed, ota_slots_saved(slots, s));
     if (err == OTA_OK && slots->layout->revert != NULL)
         err = slots->layout->revert(slots, &b->journal, s);
     if (err == OTA_ERR_IMAGE_DIGEST) {
@@ -136,18 +133,22 @@ static int revert(struct stage *b)
 }
 
 /* The installed image is damaged: returns to the retained one, if the rules allow. */
-static int come_back(struct stage *b)
+static OTA_APART int come_back(struct stage *b)
 {
     struct ota_state *s = &b->state;
     ota_verdict verdict = OTA_FAIL;
-    struct ota_history history;
-    struct ota_entry retained;
+    struct ota_history h;
+    struct ota_entry e;
 
-    if ((s->flags & OTA_RETAINED) == 0 || ota_journal_history(&b->journal, s, &history) != OTA_OK ||
-        ota_journal_entry(&b->journal, 1u - s->installed, &retained) != OTA_OK)
+    if ((s->flags & OTA_RETAINED) == 0 || ota_journal_entry(&b->journal, s->installed, &e) != OTA_OK)
         return OTA_ERR_NOTHING_RETAINED;
-    retained.release.confirmed = 1;
-    if (ota_rollback_check_return(&history, &retained.release, b->config->keyset_floor, &verdict) != OTA_OK ||
+    ota_copy(&h.installed, &e.release, sizeof h.installed);
+    h.floor_epoch = s->floor_epoch;
+    h.floor_counter = s->floor_counter;
+    if (ota_journal_entry(&b->journal, other(b), &e) != OTA_OK)
+        return OTA_ERR_NOTHING_RETAINED;
+    e.release.confirmed = 1;
+    if (ota_rollback_check_return(&h, &e.release, b->config->keyset_floor, &verdict) != OTA_OK ||
         verdict != OTA_PASS)
         return OTA_ERR_NOTHING_RETAINED;
     s->flags = OTA_RETURNING;
@@ -158,18 +159,17 @@ static int start_settled(struct stage *b, struct ota_start *start)
 {
     struct ota_state *s = &b->state;
     uint8_t policy = b->config->policy;
-    int err;
+    int err = OTA_OK;
 
-    if (policy == OTA_CHECK_ON_TRIAL || (policy == OTA_CHECK_ONCE && (s->flags & OTA_CHECKED) != 0))
-        return start_installed(b, start);
-    err = examine(b, s->installed, where(b, s->installed), 0);
-    if (err == OTA_ERR_IMAGE_DIGEST)
-        return come_back(b);
-    if (err == OTA_OK && policy == OTA_CHECK_ONCE) {
+    if (policy == OTA_CHECK_ALWAYS || (policy == OTA_CHECK_ONCE && (s->flags & OTA_CHECKED) == 0)) {
+        err = examine_running(b, s->installed);
+        if (err == OTA_ERR_IMAGE_DIGEST)
+            return come_back(b);
         s->flags |= OTA_CHECKED;
-        err = ota_journal_set_state(&b->journal, s);
+        if (err == OTA_OK && policy == OTA_CHECK_ONCE)
+            err = ota_journal_set_state(&b->journal, s);
     }
-    return err != OTA_OK ? err : start_installed(b, start);
+    return err != OTA_OK ? err : start_image(b, s->installed, start);
 }
 
 static int step(struct stage *b, uint8_t watchdog, struct ota_start *start)
@@ -191,26 +191,27 @@ static int step(struct stage *b, uint8_t watchdog, struct ota_start *start)
  * trace. The candidate only if it already was on trial. */
 static int start_anyway(const struct stage *b, struct ota_start *start)
 {
-    unsigned installed = b->state.installed, other = 1 - installed;
+    unsigned which = b->state.installed;
 
-    if (examine(b, installed, where(b, installed), 0) == OTA_OK)
-        return start_installed(b, start);
-    if (b->state.phase == OTA_TRIAL && examine(b, other, where(b, other), 1) == OTA_OK)
-        return start_candidate(b, start);
+    if (examine_running(b, which) == OTA_OK)
+        return start_image(b, which, start);
+    which = other(b);
+    if (b->state.phase == OTA_TRIAL && examine_running(b, which) == OTA_OK)
+        return start_image(b, which, start);
     return OTA_ERR_STORAGE;
 }
 
-static int start_lost(const struct ota_boot_config *c, struct ota_start *start)
+static int start_lost(struct stage *b, struct ota_start *start)
 {
-    for (unsigned which = 0; c->admit != NULL && which < 2; which++) {
-        const struct ota_area *image = &c->slots->image[c->slots->layout->runs[which]];
+    const struct ota_boot_config *c = b->config;
 
-        if (c->admit(c->ctx, c->slots, which, image) != OTA_PASS)
-            continue;
-        start->release = (uint8_t)which;
-        start->image = image;
-        break;
-    }
+    b->state.installed = 0;
+    for (unsigned which = 0; c->admit != NULL && which < 2; which++)
+        if (c->admit(c->ctx, c->slots, which, ota_slots_running(c->slots, which)) == OTA_PASS) {
+            (void)start_image(b, which, start);
+            break;
+        }
+    start->trial = 0;
     return OTA_ERR_NO_DEVICE_KEY;
 }
 
@@ -229,13 +230,14 @@ int ota_boot(const struct ota_boot_config *c, uint8_t watchdog, struct ota_start
     struct stage b;
     int err;
 
-    ota_fill(start, 0, sizeof *start);
+    start->image = NULL;
+    start->release = start->trial = 0;
     b.config = c;
     err = load(&b);
     if (err == OTA_ERR_STORAGE) /* a record that does not read the same each time */
         err = load(&b);
     if (err == OTA_ERR_NO_DEVICE_KEY)
-        return start_lost(c, start);
+        return start_lost(&b, start);
     if (err != OTA_OK)
         return err;
     err = AGAIN;

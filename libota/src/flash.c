@@ -1,34 +1,29 @@
 #include "ota/flash.h"
 
-static void feed(const struct ota_flash *f)
+/* The flash of an area, fed, if the range is in the area; otherwise NULL. */
+static const struct ota_flash *reach(const struct ota_area *a, uint32_t offset, uint32_t size)
 {
+    const struct ota_flash *f = a->flash;
+
+    if (offset > a->size || size > a->size - offset)
+        return NULL;
     if (f->feed != NULL)
         f->feed(f->ctx);
-}
-
-static int within(const struct ota_area *a, uint32_t offset, size_t size)
-{
-    return offset <= a->size && size <= a->size - offset;
+    return f;
 }
 
 int ota_area_read(const struct ota_area *a, uint32_t offset, void *to, size_t size)
 {
-    const struct ota_flash *f = a->flash;
+    const struct ota_flash *f = reach(a, offset, (uint32_t)size);
 
-    if (!within(a, offset, size))
-        return OTA_ERR_STORAGE;
-    feed(f);
-    return f->read(f->ctx, a->at + offset, to, size) != 0 ? OTA_ERR_STORAGE : OTA_OK;
+    return f == NULL || f->read(f->ctx, a->at + offset, to, size) != 0 ? OTA_ERR_STORAGE : OTA_OK;
 }
 
 int ota_area_write(const struct ota_area *a, uint32_t offset, const void *from, size_t size)
 {
-    const struct ota_flash *f = a->flash;
+    const struct ota_flash *f = reach(a, offset, (uint32_t)size);
 
-    if (!within(a, offset, size))
-        return OTA_ERR_STORAGE;
-    feed(f);
-    return f->write(f->ctx, a->at + offset, from, size) != 0 ? OTA_ERR_STORAGE : OTA_OK;
+    return f == NULL || f->write(f->ctx, a->at + offset, from, size) != 0 ? OTA_ERR_STORAGE : OTA_OK;
 }
 
 uint32_t ota_area_page(const struct ota_area *a, uint32_t offset)
@@ -51,13 +46,10 @@ uint32_t ota_area_page(const struct ota_area *a, uint32_t offset)
 
 int ota_area_erase(const struct ota_area *a, uint32_t offset)
 {
-    const struct ota_flash *f = a->flash;
     uint32_t size = ota_area_page(a, offset);
+    const struct ota_flash *f = reach(a, offset, size);
 
-    if (size == 0 || !within(a, offset, size))
-        return OTA_ERR_STORAGE;
-    feed(f);
-    return f->erase(f->ctx, a->at + offset) != 0 ? OTA_ERR_STORAGE : OTA_OK;
+    return size == 0 || f == NULL || f->erase(f->ctx, a->at + offset) != 0 ? OTA_ERR_STORAGE : OTA_OK;
 }
 
 int ota_area_check(const struct ota_area *a)

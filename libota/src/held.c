@@ -7,11 +7,12 @@ static int newest(const struct ota_slots *slots, struct ota_source *object, uint
 {
     int found = -1;
 
+    *version = 0;
     for (int i = 0; i < 2; i++) {
         struct ota_source s;
         uint32_t v;
 
-        if (ota_object_open(&slots->keyset[i], &s, &v) != OTA_OK || (found >= 0 && v <= *version))
+        if (ota_object_open(&slots->keyset[i], &s, &v) != OTA_OK || v <= *version)
             continue;
         *object = s;
         *version = v;

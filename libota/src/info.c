@@ -4,14 +4,13 @@
 /* The digest of what runs is read from flash: what a report says is what is there. */
 static int read_back(const struct ota_update *u, struct ota_release *running)
 {
-    const struct ota_slots *slots = u->config->slots;
     struct ota_sha256 hash;
     int err;
 
     if (running->image_size == 0)
         return OTA_OK;
     ota_sha256_init(&hash);
-    err = ota_image_hash(&slots->image[slots->layout->runs[u->running]], running->image_size, &hash);
+    err = ota_image_hash(ota_slots_running(u->config->slots, u->running), running->image_size, &hash);
     ota_sha256_final(&hash, running->image_digest);
     return err;
 }

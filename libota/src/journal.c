@@ -16,28 +16,13 @@
 #define NONCE_SIZE 12
 #define MAX_RECORD (HEAD + ENTRY_MAX + CRC)
 
-/* An entry is the largest record: OTA_MAX_REJECTED is 19 at most. */
+/* An entry is the largest record. */
 typedef char rejected_fits[REJECTED_SIZE <= ENTRY_MAX ? 1 : -1];
 
 /* A record as it stands on flash, with room for the padding. */
 struct record {
     uint8_t bytes[(MAX_RECORD + OTA_MAX_UNIT - 1) / OTA_MAX_UNIT * OTA_MAX_UNIT];
 };
-
-/* What a record is rounded up to. */
-static uint32_t step(const struct ota_journal *j, unsigned p)
-{
-    uint32_t unit = j->page[p].flash->unit;
-
-    return unit < STEP ? STEP : unit;
-}
-
-static uint32_t padded(const struct ota_journal *j, unsigned p, uint32_t size)
-{
-    uint32_t mask = step(j, p) - 1;
-
-    return (size + mask) & ~mask;
-}
 
 static unsigned kind_of(const struct record *r)
 {
@@ -49,154 +34,176 @@ static uint32_t number_of(const struct record *r)
     return ota_load32(r->bytes + 2);
 }
 
+/* A size, rounded up to where the next record begins. */
+static uint32_t padded(const struct ota_journal_page *p, uint32_t size)
+{
+    return (size + p->step - 1) & ~(uint32_t)(p->step - 1);
+}
+
 /* Reads the record at offset at. Returns its size without the padding, or 0 if
  * there is no whole one: torn, rotten, or unreadable, it does not count. */
-static uint32_t load(const struct ota_journal *j, unsigned p, uint32_t at, struct record *r)
+static unsigned load(const struct ota_journal_page *p, uint32_t at, struct record *r)
 {
-    uint32_t body;
+    unsigned body;
 
-    if (ota_area_read(&j->page[p], at, r->bytes, HEAD) != OTA_OK)
+    if (ota_area_read(p->area, at, r->bytes, HEAD) != OTA_OK)
         return 0;
-    body = HEAD + (uint32_t)r->bytes[1];
+    body = HEAD + (unsigned)r->bytes[1];
     if ((r->bytes[0] & MARK) != MARK || kind_of(r) >= OTA_KINDS || body > HEAD + ENTRY_MAX)
         return 0;
-    if (ota_area_read(&j->page[p], at + HEAD, r->bytes + HEAD, body - HEAD + CRC) != OTA_OK)
+    if (ota_area_read(p->area, at + HEAD, r->bytes + HEAD, body - HEAD + CRC) != OTA_OK)
         return 0;
     return ota_crc32(0, r->bytes, body) == ota_load32(r->bytes + body) ? body + CRC : 0;
 }
 
 /* Loads the record of a kind, if the page has the newest. */
-static uint32_t load_kind(const struct ota_journal *j, unsigned p, unsigned kind, struct record *r)
+static unsigned load_kind(const struct ota_journal_page *p, unsigned kind, struct record *r)
 {
-    uint32_t at = j->at[p][kind];
+    uint32_t at = p->at[kind];
 
-    return at == 0 ? 0 : load(j, p, (at - 1) * STEP, r);
-}
-
-static void index_record(struct ota_journal *j, unsigned p, uint32_t at, const struct record *r)
-{
-    j->at[p][kind_of(r)] = (uint16_t)(at / STEP + 1);
-}
-
-static int is_blank(const struct ota_journal *j, unsigned p, uint32_t at)
-{
-    uint8_t bytes[OTA_MAX_UNIT];
-    uint32_t size = step(j, p);
-    uint8_t differ = 0;
-
-    if (ota_area_read(&j->page[p], at, bytes, size) != OTA_OK)
-        return 0;
-    while (size-- > 0)
-        differ |= bytes[size] ^ j->page[p].flash->erased;
-    return differ == 0;
-}
-
-/* Finds the records of a page and their numbers, and where it ends. */
-static void scan(struct ota_journal *j, unsigned p, uint32_t number[OTA_KINDS])
-{
-    const struct ota_area *page = &j->page[p];
-    uint32_t at = 0, end = 0;
-    uint8_t torn = 0;
-    struct record r;
-
-    while (at < page->size) {
-        uint32_t size = load(j, p, at, &r);
-
-        if (size != 0) {
-            index_record(j, p, at, &r);
-            number[kind_of(&r)] = number_of(&r);
-            if (number_of(&r) >= j->number) {
-                j->number = number_of(&r);
-                j->last = (uint8_t)kind_of(&r);
-                if ((r.bytes[0] & SECOND) != 0)
-                    j->doubt = (uint8_t)p;
-            }
-            end = at += padded(j, p, size);
-            torn = 0;
-        } else {
-            torn |= !is_blank(j, p, at);
-            at += step(j, p);
-        }
-    }
-    /* A write may have begun behind the last record and left no trace: that unit is
-     * passed over. Where it cannot be programmed twice, the page is not trusted at all. */
-    j->end[p] = end + step(j, p);
-    j->open[p] = !torn && page->flash->writes > 1;
-    j->renew[p] = 1;
-}
-
-/* Tells a journal that is lost from a flash that does not answer. */
-static int is_readable(const struct ota_area *page)
-{
-    uint8_t byte;
-
-    return ota_area_read(page, 0, &byte, 1) == OTA_OK;
-}
-
-int ota_journal_open(struct ota_journal *j, const struct ota_area page[2])
-{
-    uint32_t number[2][OTA_KINDS];
-
-    ota_fill(j, 0, sizeof *j);
-    ota_fill(number, 0, sizeof number);
-    j->page = page;
-    j->whole[0] = j->whole[1] = 1;
-    for (unsigned p = 0; p < 2; p++)
-        scan(j, p, number[p]);
-    for (unsigned kind = 0; kind < OTA_KINDS; kind++) {
-        unsigned older = number[1][kind] < number[0][kind];
-
-        if (number[0][kind] == number[1][kind])
-            continue;
-        j->at[older][kind] = 0;
-        /* If each lacks something, two faults have met; the state, which comes first, says
-         * which page is the one to keep. */
-        j->whole[older] = !j->whole[1 - older];
-    }
-    if (j->at[0][OTA_KIND_STATE] != 0 || j->at[1][OTA_KIND_STATE] != 0)
-        return OTA_OK;
-    return is_readable(&page[0]) && is_readable(&page[1]) ? OTA_ERR_NO_DEVICE_KEY : OTA_ERR_STORAGE;
+    return at == 0 ? 0 : load(p, (at - 1) * STEP, r);
 }
 
 /* Loads the newest record of a kind from either page, size bytes of payload at least. */
 static int newest(const struct ota_journal *j, unsigned kind, struct record *r, unsigned size)
 {
-    for (unsigned p = 0; p < 2; p++)
-        if (load_kind(j, p, kind, r) != 0 && r->bytes[1] >= size)
+    for (const struct ota_journal_page *p = j->page; p < j->page + 2; p++)
+        if (load_kind(p, kind, r) != 0 && r->bytes[1] >= size)
             return OTA_OK;
     /* What was there and cannot be read is not taken for what never was. */
-    return j->at[0][kind] != 0 || j->at[1][kind] != 0 ? OTA_ERR_STORAGE : OTA_ERR_NO_DEVICE_KEY;
+    return j->page[0].at[kind] != 0 || j->page[1].at[kind] != 0 ? OTA_ERR_STORAGE : OTA_ERR_NO_DEVICE_KEY;
 }
 
-/* Writes a record to the end of page p and reads it back. */
-static int put(struct ota_journal *j, unsigned p, struct record *r, unsigned second)
+static int is_blank(const struct ota_journal_page *p, uint32_t at)
 {
-    uint32_t body = HEAD + (uint32_t)r->bytes[1], size = body + CRC;
-    uint32_t span = padded(j, p, size), at = j->end[p];
+    uint8_t bytes[OTA_MAX_UNIT];
+    size_t size = p->step;
+    uint8_t differ = 0;
+
+    if (ota_area_read(p->area, at, bytes, size) != OTA_OK)
+        return 0;
+    while (size-- > 0)
+        differ |= bytes[size] ^ p->area->flash->erased;
+    return differ == 0;
+}
+
+/* Goes over the record at offset at: where the next one goes. */
+static void pass(struct ota_journal_page *p, uint32_t at, const struct record *r, uint32_t size)
+{
+    p->at[kind_of(r)] = (uint16_t)(at / STEP + 1);
+    p->end = at + padded(p, size);
+}
+
+/* Finds the records of a page, and where it ends. */
+static void scan(struct ota_journal *j, unsigned which)
+{
+    struct ota_journal_page *p = &j->page[which];
+    struct record r;
+    uint32_t at = 0;
+
+    p->open = p->area->flash->writes > 1;
+    while (at < p->area->size) {
+        unsigned size = load(p, at, &r);
+
+        if (size == 0) {
+            /* Torn, if nothing follows; where a word cannot be programmed twice, a page
+             * of an earlier start is not trusted at all. */
+            p->open &= (uint8_t)is_blank(p, at);
+            at += p->step;
+            continue;
+        }
+        pass(p, at, &r, size);
+        at = p->end;
+        p->open = p->area->flash->writes > 1;
+        if (number_of(&r) >= j->number) {
+            j->number = number_of(&r);
+            j->last = (uint8_t)kind_of(&r);
+            if ((r.bytes[0] & SECOND) != 0)
+                j->doubt = (uint8_t)which;
+        }
+    }
+    /* A write may have begun behind the last record and left no trace: that unit is passed over. */
+    p->end += p->step;
+    p->renew = 1;
+}
+
+/* The number of the last record of a kind in a page, 0 if there is none. */
+static uint32_t number_in(const struct ota_journal_page *p, unsigned kind)
+{
+    struct record r;
+
+    return load_kind(p, kind, &r) != 0 ? number_of(&r) : 0;
+}
+
+/* Tells a journal that is lost from a flash that does not answer. */
+static int is_readable(const struct ota_area *area)
+{
+    uint8_t byte;
+
+    return ota_area_read(area, 0, &byte, 1) == OTA_OK;
+}
+
+static void attach(struct ota_journal *j, const struct ota_area area[2])
+{
+    ota_fill(j, 0, sizeof *j);
+    for (unsigned i = 0; i < 2; i++) {
+        struct ota_journal_page *p = &j->page[i];
+
+        p->area = &area[i];
+        p->step = p->area->flash->unit < STEP ? STEP : p->area->flash->unit;
+        p->whole = 1;
+    }
+}
+
+int ota_journal_open(struct ota_journal *j, const struct ota_area area[2])
+{
+    attach(j, area);
+    scan(j, 0);
+    scan(j, 1);
+    for (unsigned kind = 0; kind < OTA_KINDS; kind++) {
+        uint32_t first = number_in(&j->page[0], kind), second = number_in(&j->page[1], kind);
+        unsigned older = second < first;
+
+        if (first == second)
+            continue;
+        j->page[older].at[kind] = 0;
+        /* If each lacks something, two faults have met; the state, which comes first, says
+         * which page is the one to keep. */
+        j->page[older].whole = !j->page[1 - older].whole;
+    }
+    if (j->page[0].at[OTA_KIND_STATE] != 0 || j->page[1].at[OTA_KIND_STATE] != 0)
+        return OTA_OK;
+    return is_readable(&area[0]) && is_readable(&area[1]) ? OTA_ERR_NO_DEVICE_KEY : OTA_ERR_STORAGE;
+}
+
+/* Writes a record to the end of a page and reads it back. */
+static int put(struct ota_journal_page *p, struct record *r, unsigned second)
+{
+    unsigned body = HEAD + (unsigned)r->bytes[1], size = body + CRC;
+    uint32_t at = p->end;
     int err;
 
     r->bytes[0] = (uint8_t)(MARK | kind_of(r) | second);
     ota_store32(r->bytes + body, ota_crc32(0, r->bytes, body));
-    ota_fill(r->bytes + size, j->page[p].flash->erased, sizeof r->bytes - size);
-    err = ota_area_write(&j->page[p], at, r->bytes, span);
+    ota_fill(r->bytes + size, p->area->flash->erased, sizeof r->bytes - size);
+    err = ota_area_write(p->area, at, r->bytes, (size_t)padded(p, size));
     if (err != OTA_OK)
         return err;
-    if (load(j, p, at, r) != size)
+    if (load(p, at, r) != size)
         return OTA_ERR_STORAGE;
-    index_record(j, p, at, r);
-    j->end[p] = at + span;
+    pass(p, at, r, size);
     return OTA_OK;
 }
 
-static int erase(struct ota_journal *j, unsigned p)
+static int erase(struct ota_journal_page *p)
 {
-    const struct ota_area *page = &j->page[p];
+    const struct ota_area *area = p->area;
 
-    j->whole[p] = 0;
-    j->end[p] = 0;
-    ota_fill(j->at[p], 0, sizeof j->at[p]);
-    for (uint32_t at = 0; at < page->size; at += ota_area_page(page, at)) {
-        int err = ota_area_erase(page, at);
+    p->whole = 0;
+    p->end = 0;
+    ota_fill(p->at, 0, sizeof p->at);
+    for (uint32_t at = 0; at < area->size; at += ota_area_page(area, at)) {
+        int err = ota_area_erase(area, at);
 
         if (err != OTA_OK)
             return err;
@@ -204,55 +211,56 @@ static int erase(struct ota_journal *j, unsigned p)
     return OTA_OK;
 }
 
-/* Erases page p and writes it anew from the other one. The last record comes from RAM: all others
+/* Erases a page and writes it anew from the other one. The last record comes from RAM: all others
  * were followed by one, but this one may read right now and wrong the next time. */
-static int rewrite(struct ota_journal *j, unsigned p, unsigned second)
+static int rewrite(struct ota_journal *j, unsigned which, unsigned second)
 {
+    struct ota_journal_page *p = &j->page[which], *from = &j->page[1 - which];
     struct record last, r;
     int err = newest(j, j->last, &last, 0);
 
     if (err == OTA_OK)
-        err = erase(j, p);
+        err = erase(p);
     for (unsigned kind = 0; kind < OTA_KINDS && err == OTA_OK; kind++) {
-        if (kind == j->last || j->at[1 - p][kind] == 0)
+        if (kind == j->last || from->at[kind] == 0)
             continue;
-        err = load_kind(j, 1 - p, kind, &r) == 0 ? OTA_ERR_STORAGE : put(j, p, &r, SECOND);
+        err = load_kind(from, kind, &r) == 0 ? OTA_ERR_STORAGE : put(p, &r, SECOND);
     }
-    return err != OTA_OK ? err : put(j, p, &last, second);
+    return err != OTA_OK ? err : put(p, &last, second);
 }
 
-/* Whether records can be appended to page p as it is. There has to be room for two of the
+/* Whether records can be appended to a page as it is. There has to be room for two of the
  * largest, whatever comes: a page that was full before an erase that left no trace is full
  * after it too, and is erased again. */
-static int is_usable(const struct ota_journal *j, unsigned p)
+static int is_usable(const struct ota_journal_page *p)
 {
-    uint32_t size = j->page[p].size, room = 2 * padded(j, p, MAX_RECORD);
-
-    return j->whole[p] && j->open[p] && j->end[p] <= size && room <= size - j->end[p];
+    return p->whole && p->open && p->end + 2 * padded(p, MAX_RECORD) <= p->area->size;
 }
 
-/* Makes page p such that a record can be appended and that all it holds was written to the end.
+/* Makes a page such that a record can be appended and that all it holds was written to the end.
  * Where an earlier start was the last to write, its last record is written again: this is also
  * where a write that left no trace is found out. */
-static int prepare(struct ota_journal *j, unsigned p, unsigned second)
+static int prepare(struct ota_journal *j, unsigned which, unsigned second)
 {
+    struct ota_journal_page *p = &j->page[which];
     int err = OTA_ERR_STORAGE;
 
-    if (is_usable(j, p)) {
+    if (is_usable(p)) {
         struct record last;
 
-        if (!j->renew[p])
+        if (!p->renew)
             return OTA_OK;
         err = newest(j, j->last, &last, 0);
         if (err == OTA_OK)
-            err = put(j, p, &last, second);
+            err = put(p, &last, second);
     }
     if (err != OTA_OK)
-        err = rewrite(j, p, second);
-    if (err == OTA_OK)
-        j->whole[p] = j->open[p] = 1;
-    j->renew[p] = err != OTA_OK;
-    return err;
+        err = rewrite(j, which, second);
+    if (err != OTA_OK)
+        return err;
+    p->whole = p->open = 1;
+    p->renew = 0;
+    return OTA_OK;
 }
 
 /* Prepares both pages, first one that lacks something or is in doubt: it is written anew from
@@ -261,7 +269,7 @@ static int prepare_both(struct ota_journal *j, unsigned *first)
 {
     int err;
 
-    *first = !j->whole[0] ? 0 : !j->whole[1] ? 1 : j->doubt;
+    *first = !j->page[0].whole ? 0 : !j->page[1].whole ? 1 : j->doubt;
     err = prepare(j, *first, 0);
     return err != OTA_OK ? err : prepare(j, 1 - *first, SECOND);
 }
@@ -271,17 +279,20 @@ int ota_journal_settle(struct ota_journal *j)
     unsigned first;
     int err = OTA_OK;
 
-    for (unsigned i = 0; i < 3 && !(j->whole[0] && j->whole[1]); i++) {
+    for (unsigned i = 0; i < 3; i++) {
+        if (j->page[0].whole && j->page[1].whole)
+            return err;
         err = prepare_both(j, &first);
         /* Look again: what was there may not be any more. */
         if (err != OTA_OK)
-            err = ota_journal_open(j, j->page);
+            err = ota_journal_open(j, j->page[0].area);
     }
-    return err == OTA_OK && !(j->whole[0] && j->whole[1]) ? OTA_ERR_STORAGE : err;
+    return OTA_ERR_STORAGE;
 }
 
-static int append(struct ota_journal *j, unsigned kind, struct record *r, size_t size)
+static int append(struct ota_journal *j, unsigned kind, struct record *r, unsigned size)
 {
+    struct ota_journal_page *p;
     unsigned first;
     int err = prepare_both(j, &first);
 
@@ -290,15 +301,16 @@ static int append(struct ota_journal *j, unsigned kind, struct record *r, size_t
     r->bytes[0] = (uint8_t)kind;
     r->bytes[1] = (uint8_t)size;
     ota_store32(r->bytes + 2, ++j->number); /* even if this fails: no two values share a number */
-    j->whole[first] = 0;
-    err = put(j, first, r, 0);
+    p = &j->page[first];
+    err = put(p, r, 0);
+    p->whole = err == OTA_OK;
     if (err != OTA_OK)
         return err;
-    j->whole[first] = 1;
     j->last = (uint8_t)kind;
-    j->at[1 - first][kind] = 0; /* is not the newest any more */
-    err = put(j, 1 - first, r, SECOND);
-    j->whole[1 - first] = err == OTA_OK;
+    p = &j->page[1 - first];
+    p->at[kind] = 0; /* is not the newest any more */
+    err = put(p, r, SECOND);
+    p->whole = err == OTA_OK;
     return err;
 }
 
@@ -384,7 +396,7 @@ int ota_journal_set_entry(struct ota_journal *j, unsigned which, const struct ot
     ota_copy(to + 24, release->image_digest, OTA_SHA256_SIZE);
     ota_copy(to + 24 + OTA_SHA256_SIZE, e->manifest_hash, OTA_SHA256_SIZE);
     ota_copy(to + ENTRY_FIXED, release->version.text, release->version.size);
-    return append(j, OTA_KIND_ENTRY_0 + which, &r, ENTRY_FIXED + (size_t)release->version.size);
+    return append(j, OTA_KIND_ENTRY_0 + which, &r, ENTRY_FIXED + (unsigned)release->version.size);
 }
 
 static int load_rejected(const struct ota_journal *j, struct ota_history *h)
@@ -479,26 +491,25 @@ int ota_journal_set_generation(struct ota_journal *j, uint32_t generation)
 }
 
 /* Whether a page holds one record of each kind, and two of the largest more. */
-static int has_room(const struct ota_journal *j, unsigned p)
+static int has_room(const struct ota_journal_page *p)
 {
-    uint32_t all = padded(j, p, HEAD + STATE_SIZE + CRC) + padded(j, p, HEAD + REJECTED_SIZE + CRC) +
-                   padded(j, p, HEAD + NONCE_SIZE + CRC) + 4 * padded(j, p, MAX_RECORD);
+    uint32_t all = padded(p, HEAD + STATE_SIZE + CRC) + padded(p, HEAD + REJECTED_SIZE + CRC) +
+                   padded(p, HEAD + NONCE_SIZE + CRC) + 4 * padded(p, MAX_RECORD);
 
-    return all <= j->page[p].size;
+    return all <= p->area->size;
 }
 
-int ota_journal_format(struct ota_journal *j, const struct ota_area page[2], const struct ota_state *state,
+int ota_journal_format(struct ota_journal *j, const struct ota_area area[2], const struct ota_state *state,
                        const struct ota_entry *made_with, uint32_t generation)
 {
     struct ota_history none;
     int err = OTA_OK;
 
     ota_fill(&none, 0, sizeof none);
-    ota_fill(j, 0, sizeof *j);
-    j->page = page;
-    for (unsigned p = 0; p < 2 && err == OTA_OK; p++) {
-        err = has_room(j, p) ? erase(j, p) : OTA_ERR_TOO_LARGE;
-        j->whole[p] = j->open[p] = 1;
+    attach(j, area);
+    for (struct ota_journal_page *p = j->page; p < j->page + 2 && err == OTA_OK; p++) {
+        err = has_room(p) ? erase(p) : OTA_ERR_TOO_LARGE;
+        p->whole = p->open = 1;
     }
     if (err == OTA_OK)
         err = store_counter(j, 0, generation);

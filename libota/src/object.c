@@ -1,11 +1,12 @@
 #include "bytes.h"
 #include "crc32.h"
 #include "ota/slot.h"
+#include "part.h"
 
 /* The head, written last: size, version, CRC of the object, CRC of the head. */
 #define HEAD 16
 
-static uint32_t head_size(const struct ota_area *a)
+static size_t head_size(const struct ota_area *a)
 {
     return a->flash->unit < HEAD ? HEAD : a->flash->unit;
 }
@@ -14,7 +15,7 @@ static int object_read(void *ctx, uint32_t offset, void *to, size_t size)
 {
     const struct ota_area *a = ctx;
 
-    return ota_area_read(a, head_size(a) + offset, to, size);
+    return ota_area_read(a, (uint32_t)head_size(a) + offset, to, size);
 }
 
 static int crc_of(const struct ota_source *object, uint32_t *crc)
@@ -23,13 +24,13 @@ static int crc_of(const struct ota_source *object, uint32_t *crc)
 
     *crc = 0;
     for (uint32_t at = 0; at < object->size;) {
-        uint32_t n = object->size - at < sizeof part ? object->size - at : (uint32_t)sizeof part;
+        size_t n = ota_part(object->size - at, sizeof part);
         int err = ota_source_read(object, at, part, n);
 
         if (err != OTA_OK)
             return err;
         *crc = ota_crc32(*crc, part, n);
-        at += n;
+        at += (uint32_t)n;
     }
     return OTA_OK;
 }
@@ -47,11 +48,12 @@ static int erase_all(const struct ota_area *a)
 
 static int write_body(const struct ota_area *a, const struct ota_source *object)
 {
-    uint32_t head = head_size(a), mask = a->flash->unit - 1u;
+    uint32_t head = (uint32_t)head_size(a);
+    size_t mask = a->flash->unit - 1u;
     uint8_t part[OTA_MAX_UNIT];
 
     for (uint32_t at = 0; at < object->size;) {
-        uint32_t n = object->size - at < sizeof part ? object->size - at : (uint32_t)sizeof part;
+        size_t n = ota_part(object->size - at, sizeof part);
         int err = ota_source_read(object, at, part, n);
 
         ota_fill(part + n, a->flash->erased, sizeof part - n);
@@ -59,7 +61,7 @@ static int write_body(const struct ota_area *a, const struct ota_source *object)
             err = ota_area_write(a, head + at, part, (n + mask) & ~mask);
         if (err != OTA_OK)
             return err;
-        at += n;
+        at += (uint32_t)n;
     }
     return OTA_OK;
 }

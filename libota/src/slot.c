@@ -1,4 +1,5 @@
 #include "ota/slot.h"
+#include "part.h"
 
 #include "bytes.h"
 
@@ -9,13 +10,13 @@ int ota_image_hash(const struct ota_area *image, uint32_t size, struct ota_sha25
     uint8_t part[64];
 
     for (uint32_t at = 0; at < size;) {
-        uint32_t n = size - at < sizeof part ? size - at : (uint32_t)sizeof part;
+        size_t n = ota_part(size - at, sizeof part);
         int err = ota_area_read(image, at, part, n);
 
         if (err != OTA_OK)
             return err;
         ota_sha256_update(hash, part, n);
-        at += n;
+        at += (uint32_t)n;
     }
     return OTA_OK;
 }
@@ -35,6 +36,11 @@ int ota_image_check(const struct ota_area *image, const struct ota_release *r, o
     if (err == OTA_OK)
         *verdict = ota_equal(digest, r->image_digest, sizeof digest);
     return *verdict == OTA_PASS ? OTA_OK : OTA_ERR_IMAGE_DIGEST;
+}
+
+const struct ota_area *ota_slots_running(const struct ota_slots *slots, unsigned release)
+{
+    return &slots->image[slots->layout->runs[release]];
 }
 
 const struct ota_area *ota_slots_origin(const struct ota_slots *slots, const struct ota_state *s)

@@ -15,6 +15,7 @@
  * tests/update_test.c has a test for each row. */
 #include "bytes.h"
 #include "ota/slot.h"
+#include "part.h"
 
 #define RUN 0
 #define STAGING 1
@@ -24,17 +25,17 @@
 static int copy_page(const struct ota_area *from, const struct ota_area *to, uint32_t at, uint32_t end)
 {
     uint8_t part[OTA_MAX_UNIT];
-    uint32_t mask = to->flash->unit - 1u;
+    size_t mask = to->flash->unit - 1u;
     int err = ota_area_erase(to, at);
 
     while (err == OTA_OK && at < end) {
-        uint32_t n = end - at < sizeof part ? end - at : (uint32_t)sizeof part;
+        size_t n = ota_part(end - at, sizeof part);
 
         ota_fill(part, to->flash->erased, sizeof part);
         err = ota_area_read(from, at, part, n);
         if (err == OTA_OK)
             err = ota_area_write(to, at, part, (n + mask) & ~mask);
-        at += n;
+        at += (uint32_t)n;
     }
     return err;
 }

@@ -1,6 +1,8 @@
 #include "ota/update.h"
 
+#include "apart.h"
 #include "bytes.h"
+#include "part.h"
 #include "session.h"
 
 /* What may come next in a session. */
@@ -73,14 +75,12 @@ static const struct ota_area *receiving_area(const struct ota_update *u)
     return &slots->image[slots->layout->receives[ota_update_other(u)]];
 }
 
-/* Whether this device may install m; in its own frame, which is gone before the journal
- * is written. */
-static int judge(const struct ota_update *u, const struct ota_manifest *m, const struct ota_keyset *held,
+/* Whether this device may install m. */
+static OTA_APART int judge(const struct ota_update *u, const struct ota_manifest *m, const struct ota_keyset *held,
                  const struct ota_device *device, const struct ota_check_response *answer)
 {
-    const struct ota_slots *slots = u->config->slots;
     const struct ota_area *receives = receiving_area(u);
-    const struct ota_area *runs = &slots->image[slots->layout->runs[ota_update_other(u)]];
+    const struct ota_area *runs = ota_slots_running(u->config->slots, ota_update_other(u));
     struct ota_device d = *device;
     ota_verdict verdict = OTA_FAIL;
     struct ota_history h;
@@ -95,7 +95,7 @@ static int judge(const struct ota_update *u, const struct ota_manifest *m, const
     return err == OTA_OK && verdict != OTA_PASS ? OTA_ERR_INTERNAL : err;
 }
 
-static int hash_object(const struct ota_source *object, uint8_t hash[OTA_SHA256_SIZE])
+static OTA_APART int hash_object(const struct ota_source *object, uint8_t hash[OTA_SHA256_SIZE])
 {
     struct ota_span all = {object, 0, object->size};
     struct ota_sha256 state;
@@ -108,7 +108,7 @@ static int hash_object(const struct ota_source *object, uint8_t hash[OTA_SHA256_
 }
 
 /* Whether e is what is being received already. */
-static int is_same(const struct ota_update *u, const struct ota_entry *e)
+static OTA_APART int is_same(const struct ota_update *u, const struct ota_entry *e)
 {
     struct ota_entry now;
 
@@ -155,7 +155,7 @@ static int resume(struct ota_update *u, const struct ota_release *r)
     return OTA_OK;
 }
 
-static int accept(struct ota_update *u, const struct ota_manifest *m, uint32_t keyset, uint32_t *offset)
+static OTA_APART int accept(struct ota_update *u, const struct ota_manifest *m, uint32_t keyset, uint32_t *offset)
 {
     struct ota_entry e;
     int err = ota_release_of(&e.release, m);
@@ -207,13 +207,11 @@ static int begin_page(struct ota_update *u, const struct ota_area *area)
 }
 
 /* Takes as many bytes as make whole units of one page, or go into the pending one. */
-static int take(struct ota_update *u, const struct ota_area *area, const uint8_t *bytes, uint32_t *size)
+static int take(struct ota_update *u, const struct ota_area *area, const uint8_t *bytes, size_t *size)
 {
-    uint32_t unit = area->flash->unit, filled = u->received & (unit - 1);
-    uint32_t page = u->page_end - u->received;
+    size_t unit = area->flash->unit, filled = (size_t)u->received & (unit - 1);
 
-    if (*size > page)
-        *size = page;
+    *size = ota_part(u->page_end - u->received, *size);
     if (filled == 0 && *size >= unit) {
         *size &= ~(unit - 1);
         return ota_area_write(area, u->received, bytes, *size);
@@ -221,7 +219,7 @@ static int take(struct ota_update *u, const struct ota_area *area, const uint8_t
     if (*size > unit - filled)
         *size = unit - filled;
     ota_copy(u->pending + filled, bytes, *size);
-    return filled + *size < unit ? OTA_OK : ota_area_write(area, u->received - filled, u->pending, unit);
+    return filled + *size < unit ? OTA_OK : ota_area_write(area, u->received - (uint32_t)filled, u->pending, unit);
 }
 
 /* Sixteen marks at most: what a reset can cost, against what the journal wears. */
@@ -235,7 +233,7 @@ static int set_mark(struct ota_update *u, const struct ota_area *area)
     return ota_update_change(u, &next);
 }
 
-static int receive_part(struct ota_update *u, const uint8_t *bytes, uint32_t *size)
+static int receive_part(struct ota_update *u, const uint8_t *bytes, size_t *size)
 {
     const struct ota_area *area = receiving_area(u);
     int err = u->received == u->page_end ? begin_page(u, area) : OTA_OK;
@@ -245,7 +243,7 @@ static int receive_part(struct ota_update *u, const uint8_t *bytes, uint32_t *si
     if (err != OTA_OK)
         return err;
     ota_sha256_update(&u->hash, bytes, *size);
-    u->received += *size;
+    u->received += (uint32_t)*size;
     return set_mark(u, area);
 }
 
@@ -258,7 +256,7 @@ int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, s
     if (size > u->size - offset)
         return OTA_ERR_IMAGE_SIZE;
     while (offset + size > u->received) {
-        uint32_t part = offset + (uint32_t)size - u->received;
+        size_t part = size - (size_t)(u->received - offset);
         int err = receive_part(u, from + (u->received - offset), &part);
 
         if (err != OTA_OK) {
@@ -274,14 +272,14 @@ int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, s
 /* Writes the last unit, filled up. */
 static int flush(const struct ota_update *u, const struct ota_area *area)
 {
-    uint32_t unit = area->flash->unit, filled = u->received & (unit - 1);
+    size_t unit = area->flash->unit, filled = (size_t)u->received & (unit - 1);
     uint8_t last[OTA_MAX_UNIT];
 
     if (filled == 0)
         return OTA_OK;
     ota_fill(last, area->flash->erased, sizeof last);
     ota_copy(last, u->pending, filled);
-    return ota_area_write(area, u->received - filled, last, unit);
+    return ota_area_write(area, u->received - (uint32_t)filled, last, unit);
 }
 
 /* The image as it was received, and again as it stands in flash. */

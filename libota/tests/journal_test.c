@@ -104,7 +104,7 @@ static void goes_on(void)
     EXPECT(ota_journal_settle(&journal) == OTA_OK);
     set_tries(77);
     EXPECT(tries_now() == 77);
-    EXPECT(journal.whole[0] && journal.whole[1]);
+    EXPECT(journal.page[0].whole && journal.page[1].whole);
     EXPECT(flash.erases - erases <= 2 * half[0].size / pages.size);
     EXPECT(flash.broken == NULL);
 }
@@ -116,7 +116,7 @@ static void test_J1(void)
     set_up(4, 0xff, 2, 1024);
     cut_set_tries(2, 0, EMU_BEFORE, 0);
     EXPECT(tries_now() == 1);
-    EXPECT(journal.whole[0] && journal.whole[1]);
+    EXPECT(journal.page[0].whole && journal.page[1].whole);
     goes_on();
 }
 
@@ -139,7 +139,7 @@ static void test_J3(void)
     set_up(4, 0xff, 2, 1024);
     cut_set_tries(2, 1, EMU_BEFORE, 0);
     EXPECT(tries_now() == 2);
-    EXPECT(journal.whole[0] && !journal.whole[1]);
+    EXPECT(journal.page[0].whole && !journal.page[1].whole);
     goes_on();
 }
 
@@ -158,7 +158,7 @@ static void test_J5(void)
     set_up(4, 0xff, 2, 1024);
     cut_set_tries(2, 1, EMU_AFTER, 0);
     EXPECT(tries_now() == 2);
-    EXPECT(journal.whole[0] && journal.whole[1]);
+    EXPECT(journal.page[0].whole && journal.page[1].whole);
     goes_on();
 }
 
@@ -293,7 +293,7 @@ static void test_a_lost_journal_is_told_from_one_that_fails(void)
     set_up(4, 0xff, 2, 1024);
     EXPECT(tries_now() == 1);
     for (unsigned p = 0; p < 2; p++)
-        emu_rot(&flash, half[p].at + (journal.at[p][OTA_KIND_STATE] - 1u) * 8 + 12, 1);
+        emu_rot(&flash, half[p].at + (journal.page[p].at[OTA_KIND_STATE] - 1u) * 8 + 12, 1);
     EXPECT(ota_journal_state(&journal, &s) == OTA_ERR_STORAGE);
 }
 
@@ -306,7 +306,7 @@ static void test_a_lost_counter(void)
 
     set_up(4, 0xff, 2, 1024);
     for (unsigned p = 0; p < 2; p++)
-        emu_rot(&flash, half[p].at + (journal.at[p][OTA_KIND_NONCE] - 1u) * 8 + 12, 1);
+        emu_rot(&flash, half[p].at + (journal.page[p].at[OTA_KIND_NONCE] - 1u) * 8 + 12, 1);
     EXPECT(tries_now() == 1);
     EXPECT(ota_journal_nonce(&journal, &n, &nonce) == OTA_ERR_NO_DEVICE_KEY);
     EXPECT(ota_journal_set_generation(&journal, 1) == OTA_OK);
@@ -314,7 +314,7 @@ static void test_a_lost_counter(void)
 
     set_up(4, 0xff, 2, 1024);
     for (unsigned p = 0; p < 2; p++)
-        emu_rot(&flash, half[p].at + (journal.at[p][OTA_KIND_ENTRY_0] - 1u) * 8 + 12, 1);
+        emu_rot(&flash, half[p].at + (journal.page[p].at[OTA_KIND_ENTRY_0] - 1u) * 8 + 12, 1);
     EXPECT(ota_journal_history(&journal, &state, &h) == OTA_ERR_STORAGE);
     EXPECT(tries_now() == 1);
     EXPECT(ota_journal_history(&journal, &state, &h) == OTA_ERR_NO_DEVICE_KEY);
@@ -334,7 +334,7 @@ static void test_a_record_of_another_format(void)
         ota_store32(r + 2, 1000);
         ota_store32(r + 10, ota_crc32(0, r, 10));
         for (unsigned p = 0; p < 2; p++)
-            EXPECT(ota_area_write(&half[p], last ? 1024 - 16 : journal.end[p], r, sizeof r) == OTA_OK);
+            EXPECT(ota_area_write(&half[p], last ? 1024 - 16 : journal.page[p].end, r, sizeof r) == OTA_OK);
         EXPECT(ota_journal_open(&journal, half) == OTA_OK);
         EXPECT(ota_journal_state(&journal, &s) == OTA_ERR_STORAGE);
         /* It is no reason not to write: in the last place there is no room behind it. */
@@ -364,10 +364,10 @@ static void test_two_faults_leave_the_state(void)
     /* The first page lost the counter, the second the state. */
     set_up(4, 0xff, 2, 1024);
     set_tries(5);
-    emu_rot(&flash, half[0].at + (journal.at[0][OTA_KIND_NONCE] - 1u) * 8 + 7, 1);
-    emu_rot(&flash, half[1].at + (journal.at[1][OTA_KIND_STATE] - 1u) * 8 + 7, 1);
+    emu_rot(&flash, half[0].at + (journal.page[0].at[OTA_KIND_NONCE] - 1u) * 8 + 7, 1);
+    emu_rot(&flash, half[1].at + (journal.page[1].at[OTA_KIND_STATE] - 1u) * 8 + 7, 1);
     EXPECT(tries_now() == 5);
-    EXPECT(journal.whole[0] + journal.whole[1] == 1);
+    EXPECT(journal.page[0].whole + journal.page[1].whole == 1);
     EXPECT(ota_journal_state(&journal, &s) == OTA_OK);
     EXPECT(ota_journal_settle(&journal) == OTA_OK);
     EXPECT(tries_now() == 5);

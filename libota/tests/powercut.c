@@ -3,7 +3,8 @@
  * tests/device.c: a signed image runs, never one below the floor, a retry completes, no
  * nonce is used twice, and the erases stay within a bound.
  *
- *     powercut [ci|full|brief] [jobs]     prints how many points were run; 1 if one failed */
+ *     powercut [ci|full|hunt] [jobs]     prints how many points were run; 1 if one failed; hunt
+ *                                        is ci that ends with the first that fails */
 #define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,9 @@ struct tally {
     unsigned long max_cycles, max_erases;
 };
 
+/* How much is run. */
+enum size { CI, FULL, HUNT };
+
 /* A device in the state from which every run starts: image 2 installed, 1 retained. */
 struct bench {
     struct device d;
@@ -71,6 +75,7 @@ struct bench {
     uint32_t ops;
     uint32_t erases;
     struct tally *tally;
+    volatile int *found; /* set by the first process that has a failure, when only one is wanted */
 };
 
 static void restore(struct bench *b)
@@ -124,11 +129,26 @@ static uint32_t erase_bound(const struct bench *b, unsigned cuts)
     return b->erases + cuts * again;
 }
 
+static void count_failure(struct bench *b)
+{
+    b->tally->failures++;
+    if (b->found != NULL)
+        *b->found = 1;
+}
+
+/* Ends the process if another one, or this one, has found what was looked for. */
+static void end_if_found(const struct bench *b)
+{
+    if (b->found != NULL && *b->found)
+        exit(0);
+}
+
 static int run(struct bench *b, const struct emu_cut *plan, unsigned cuts)
 {
     struct device *d = &b->d;
     struct tally *t = b->tally;
 
+    end_if_found(b);
     restore(b);
     memcpy(d->flash.plan, plan, cuts * sizeof *plan);
     d->flash.cuts = cuts;
@@ -145,7 +165,7 @@ static int run(struct bench *b, const struct emu_cut *plan, unsigned cuts)
         t->max_erases = d->flash.erases - b->erases;
     if (d->wrong == NULL)
         return 1;
-    t->failures++;
+    count_failure(b);
     if (t->failures < 20) {
         printf("FAIL %s, layout %d, %s:", d->geometry->name, (int)d->layout, b->scenario->name);
         for (unsigned i = 0; i < cuts; i++)
@@ -216,6 +236,7 @@ static void rot(struct bench *b, uint32_t at, uint32_t cycle, uint32_t seed)
 {
     struct device *d = &b->d;
 
+    end_if_found(b);
     restore(b);
     for (uint32_t i = 0; i < cycle; i++)
         if (device_cycle(d))
@@ -226,7 +247,7 @@ static void rot(struct bench *b, uint32_t at, uint32_t cycle, uint32_t seed)
     b->tally->rots++;
     if (d->wrong == NULL)
         return;
-    b->tally->failures++;
+    count_failure(b);
     printf("FAIL %s, layout %d, %s: rot at %u before start %u, seed %u: %s (%d)\n", d->geometry->name, (int)d->layout,
            b->scenario->name, at, cycle, seed, d->wrong, d->err);
 }
@@ -256,6 +277,7 @@ static void set_up(struct bench *b, const struct geometry *g, enum layout layout
     d->target = 2;
     if (!device_run(d, 10)) {
         printf("FAIL %s, layout %d: without a cut: %s (%d)\n", g->name, (int)layout, d->wrong, d->err);
+        count_failure(b);
         exit(1);
     }
     emu_init(&b->start, d->pages, 2, g->unit, g->erased, g->writes);
@@ -269,6 +291,7 @@ static int golden(struct bench *b)
 {
     struct device *d = &b->d;
 
+    end_if_found(b);
     restore(b);
     memset(b->kinds, 0, sizeof b->kinds);
     d->flash.kinds = b->kinds;
@@ -278,26 +301,22 @@ static int golden(struct bench *b)
     check_end(b, 0);
     if (d->wrong == NULL)
         return 1;
-    b->tally->failures++;
+    count_failure(b);
     printf("FAIL %s, layout %d, %s: without a cut: %s (%d)\n", d->geometry->name, (int)d->layout, b->scenario->name,
            d->wrong, d->err);
     return 0;
 }
 
-/* How much is run. */
-enum size { BRIEF, CI, FULL };
-
-static void campaign(unsigned part, enum size size, struct tally *t)
+static void campaign(unsigned part, enum size size, struct tally *t, volatile int *found)
 {
-    static const uint32_t seeds[] = {1, 1, 5}, threes[] = {20, 100, 600}, every[] = {0, 16, 3};
+    static const uint32_t seeds[] = {1, 5, 1}, threes[] = {40, 600, 40}, every[] = {16, 3, 16};
     static struct bench b;
     const struct geometry *g = &geometries[part / LAYOUTS];
     enum layout layout = (enum layout)(part % LAYOUTS);
 
-    if (size == BRIEF && g->unit != 2 && g->unit != 8)
-        return;
 
     b.tally = t;
+    b.found = found;
     set_up(&b, g, layout);
     for (unsigned i = 0; i < SCENARIOS; i++) {
         b.scenario = &scenarios[i];
@@ -307,7 +326,7 @@ static void campaign(unsigned part, enum size size, struct tally *t)
         triples(&b, threes[size]);
         if (i < 2)
             rots(&b);
-        if (i == 0 && every[size] != 0 && part / LAYOUTS % every[size] == 6 % every[size])
+        if (i == 0 && part / LAYOUTS % every[size] == 6 % every[size])
             pairs(&b);
     }
     emu_free(&b.start);
@@ -328,18 +347,20 @@ static void add(struct tally *sum, const struct tally *t)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "ci";
-    enum size size = strcmp(name, "full") == 0 ? FULL : strcmp(name, "brief") == 0 ? BRIEF : CI;
+    enum size size = strcmp(name, "full") == 0 ? FULL : strcmp(name, "hunt") == 0 ? HUNT : CI;
     long jobs = argc > 2 ? strtol(argv[2], NULL, 10) : sysconf(_SC_NPROCESSORS_ONLN);
     struct tally sum = {0, 0, 0, 0, 0}, *t;
+    volatile int *found;
     int bad = 0, status;
 
     if (jobs < 1)
         jobs = 1;
-    t = mmap(NULL, (size_t)jobs * sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    t = mmap(NULL, ((size_t)jobs + 1) * sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    found = (volatile int *)&t[jobs].failures;
     for (long job = 0; job < jobs; job++)
         if (fork() == 0) {
             for (unsigned part = (unsigned)job; part < GEOMETRIES * LAYOUTS; part += (unsigned)jobs)
-                campaign(part, size, &t[job]);
+                campaign(part, size, &t[job], size == HUNT ? found : NULL);
             exit(0);
         }
     while (wait(&status) > 0)
@@ -348,7 +369,7 @@ int main(int argc, char **argv)
         add(&sum, &t[job]);
     printf("power cuts: %lu points on %d parts x %d layouts, %lu rotten bits: %lu failed; at most %lu starts, "
            "at most %lu erases more than without a cut\n",
-           sum.points, size == BRIEF ? 4 : (int)GEOMETRIES, (int)LAYOUTS, sum.rots, sum.failures, sum.max_cycles,
+           sum.points, (int)GEOMETRIES, (int)LAYOUTS, sum.rots, sum.failures, sum.max_cycles,
            sum.max_erases);
     return bad || sum.failures != 0;
 }

@@ -9,9 +9,9 @@ shift
 rm -rf "$dir"
 mkdir -p "$dir"
 
-# plant NAME FILE SED [SIZE]
+# plant NAME FILE SED
 plant() {
-    name=$1 file=$2 edit=$3 size=${4:-brief}
+    name=$1 file=$2 edit=$3
     shift $#
     rm -rf "$dir/tree"
     mkdir "$dir/tree"
@@ -22,7 +22,7 @@ plant() {
         exit 1
     fi
     (cd "$dir/tree" && $compile -o powercut)
-    if "$dir/tree/powercut" "$size" >"$dir/out"; then
+    if "$dir/tree/powercut" hunt >"$dir/out"; then
         echo "planted: $name: NOT found: $(tail -n 1 "$dir/out")" >&2
         exit 1
     fi
@@ -35,13 +35,13 @@ plant "a record's CRC is skipped" src/journal.c \
 plant "the state is a flag without a check value" src/journal.c \
     's/return ota_crc32(0, r->bytes, body) ==/return kind_of(r) == OTA_KIND_STATE || ota_crc32(0, r->bytes, body) ==/'
 plant "two writes reordered: the page that is whole is written anew first" src/journal.c \
-    's/\*first = !j->whole\[0\] ? 0 : !j->whole\[1\] ? 1 :/*first = !j->whole[0] ? 1 : !j->whole[1] ? 0 :/'
+    's/\*first = !j->page\[0\].whole ? 0 : !j->page\[1\].whole ? 1 :/*first = !j->page[0].whole ? 1 : !j->page[1].whole ? 0 :/'
 plant "a page is erased and its records are not copied" src/journal.c \
     's/if (kind == j->last ||/if (kind != OTA_KINDS ||/'
 plant "what one page has is acted upon before the other has it" src/journal.c \
-    's/i < 3 && !(j->whole/i < 0 \&\& !(j->whole/;s/return err == OTA_OK && !(j->whole.*/return err;/' pairs
+    's/if (j->page\[0\].whole && j->page\[1\].whole)/if (j->number != 0)/'
 plant "an ECC word is taken for erased because it reads so" src/journal.c \
-    's/ && page->flash->writes > 1//'
+    's/p->area->flash->writes > 1/1/'
 plant "a nonce is used before its block is reserved" src/journal.c \
     's/store_counter(j, used + OTA_NONCE_BLOCK,/store_counter(j, used + 1,/'
 plant "two writes reordered: the mark before the page" src/update.c \
@@ -51,6 +51,6 @@ plant "two writes reordered: the mark before the copy" src/slot_overwrite.c \
 plant "a try is not counted before the jump" src/boot.c \
     's/s->tries--;/;/'
 plant "the staging slot is not checked before it is copied" src/boot.c \
-    's/err = examine(b, 1u - s->installed, ota_slots_origin(slots, s), 1);/;/'
+    's/err = examine(b, other(b), ota_slots_origin(slots, s));/err = OTA_OK;/'
 plant "the floor does not rise with the confirmation" src/trial.c \
     's/next->floor_counter = h.floor_counter;/;/'

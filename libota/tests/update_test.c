@@ -1,7 +1,8 @@
 /* Updates from the manifest to the confirmed image, on emulated parts. test_U1 to test_U9 are the
  * rows of the table in include/ota/update.h, test_O1 to test_O6 those in src/slot_overwrite.c.
  *
- *     update_test [stride]      of the calls that are made to fail, every so many */
+ *     update_test [stride [stride]]     of the flash calls that are made to fail, every so many:
+ *                                       in single calls, and in whole updates */
 #include <stdlib.h>
 #include <string.h>
 
@@ -638,7 +639,7 @@ static void test_sources_that_fail(void)
 static void rot_entry(unsigned which)
 {
     for (unsigned p = 0; p < 2; p++)
-        emu_rot(&d.flash, d.slots.journal[p].at + (u.journal.at[p][OTA_KIND_ENTRY_0 + which] - 1u) * 8 + 20, 1);
+        emu_rot(&d.flash, d.slots.journal[p].at + (u.journal.page[p].at[OTA_KIND_ENTRY_0 + which] - 1u) * 8 + 20, 1);
 }
 
 static void test_a_lost_entry_of_the_candidate(void)
@@ -1074,12 +1075,14 @@ static void test_areas_that_make_no_sense_are_refused(void)
 
 /* ---- calls that fail ----------------------------------------------------------- */
 
+static uint32_t stride = 1, whole_stride = 1;
+
 /* Each call of the session and of the boot stage, with each of its flash calls failing: it says so
  * or gets over it, and the update completes. */
 static void fail_in(enum layout layout, const enum step *steps, unsigned count)
 {
     for (int f = EMU_FAIL; f < EMU_FAULTS; f++)
-        for (uint32_t n = 0;; n++) {
+        for (uint32_t n = (uint32_t)f % stride;; n += stride) {
             struct ota_state s;
             uint32_t calls;
 
@@ -1130,7 +1133,7 @@ static void test_each_call_with_each_flash_call_failing(void)
 
 /* Call number n of the flash fails, for every n: nothing that must not happen happens, and the
  * update completes. */
-static void test_every_flash_call_failing(uint32_t stride)
+static void test_every_flash_call_failing(void)
 {
     static const enum emu_fault faults[] = {EMU_FAIL, EMU_FAIL_LATE, EMU_SHORT_READ, EMU_LYING_READ};
     static struct device start_of;
@@ -1142,7 +1145,7 @@ static void test_every_flash_call_failing(uint32_t stride)
                 set_up(layout == AB ? 0 : 1, (enum layout)layout);
                 emu_init(&start_of.flash, d.pages, 2, d.geometry->unit, d.geometry->erased, d.geometry->writes);
                 emu_copy(&start_of.flash, &d.flash);
-                for (uint32_t n = f; runs < 1000000; n += stride) {
+                for (uint32_t n = f; runs < 1000000; n += whole_stride) {
                     struct ota_state s;
 
                     emu_copy(&d.flash, &start_of.flash);
@@ -1171,6 +1174,10 @@ static void test_every_flash_call_failing(uint32_t stride)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1)
+        stride = whole_stride = (uint32_t)strtoul(argv[1], NULL, 10);
+    if (argc > 2)
+        whole_stride = (uint32_t)strtoul(argv[2], NULL, 10);
     test_U1();
     test_U2();
     test_U3();
@@ -1210,7 +1217,7 @@ int main(int argc, char **argv)
     test_what_a_device_says_of_itself();
     test_areas_that_make_no_sense_are_refused();
     test_each_call_with_each_flash_call_failing();
-    test_every_flash_call_failing(argc > 1 ? (uint32_t)atoi(argv[1]) : 1);
+    test_every_flash_call_failing();
     device_free(&d);
     printf("update: %s\n", failures == 0 ? "ok" : "failed");
     return failures != 0;

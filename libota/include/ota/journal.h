@@ -81,24 +81,30 @@ struct ota_entry {
 /* Kinds of records. */
 enum ota_kind { OTA_KIND_STATE, OTA_KIND_ENTRY_0, OTA_KIND_ENTRY_1, OTA_KIND_REJECTED, OTA_KIND_NONCE, OTA_KINDS };
 
+/* One page of an open journal. */
+struct ota_journal_page {
+    const struct ota_area *area;
+    uint32_t end;           /* where the next record goes */
+    uint16_t step;          /* records begin at multiples of it: 8, or the write unit if that is larger */
+    uint16_t at[OTA_KINDS]; /* newest record of each kind, in steps of 8 bytes, from 1; 0: not here */
+    uint8_t whole;          /* 1: it has the newest of every kind */
+    uint8_t open;           /* 1: records can be appended */
+    uint8_t renew;          /* 1: an earlier start wrote the last record */
+};
+
 /* An open journal; its fields are its own. */
 struct ota_journal {
-    const struct ota_area *page;     /* two */
-    uint32_t number;                 /* of the last record */
-    uint32_t end[2];                 /* where the next record goes */
-    uint16_t at[2][OTA_KINDS];       /* newest record of each kind, in steps of 8 bytes, from 1; 0: not here */
-    uint8_t whole[2];                /* 1: the page has everything */
-    uint8_t open[2];                 /* 1: records can be appended to it */
-    uint8_t renew[2];                /* 1: an earlier start wrote the last record */
-    uint8_t last;                    /* kind of the last record */
-    uint8_t doubt;                   /* page in which it was written second */
+    struct ota_journal_page page[2];
+    uint32_t number; /* of the last record */
+    uint8_t last;    /* its kind */
+    uint8_t doubt;   /* page in which it was written second */
 };
 
 /* Reads the journal on two pages. 1,024 bytes each do for units up to 32, 2,048 for all
  * of them; more wear less. OTA_ERR_NO_DEVICE_KEY if no state is
  * found: the journal is lost or was never written; OTA_ERR_STORAGE if the flash does not answer. Nothing
  * is written. */
-OTA_MUST_USE int ota_journal_open(struct ota_journal *j, const struct ota_area page[2]);
+OTA_MUST_USE int ota_journal_open(struct ota_journal *j, const struct ota_area area[2]);
 
 /* Brings both pages to the same, if a cut left one behind. A record that stands in one page only may
  * have been cut off so late that it reads right now and wrong the next time: nothing is
@@ -109,7 +115,7 @@ int ota_journal_settle(struct ota_journal *j);
  * with (sequence 0; image_size 0 if that is not known, the boot stage then never checks it),
  * and the generation of its key. Everything that was there is forgotten, the floor and the
  * nonces too: for provisioning only. OTA_ERR_TOO_LARGE if a page is too small. */
-OTA_MUST_USE int ota_journal_format(struct ota_journal *j, const struct ota_area page[2],
+OTA_MUST_USE int ota_journal_format(struct ota_journal *j, const struct ota_area area[2],
                                     const struct ota_state *state, const struct ota_entry *made_with,
                                     uint32_t generation);
 

@@ -51,6 +51,9 @@ OTA_MUST_USE int ota_image_check(const struct ota_area *image, const struct ota_
 /* Adds size bytes from offset 0 on to a hash. */
 OTA_MUST_USE int ota_image_hash(const struct ota_area *image, uint32_t size, struct ota_sha256 *hash);
 
+/* Where a release runs. */
+const struct ota_area *ota_slots_running(const struct ota_slots *slots, unsigned release);
+
 /* Where the candidate comes from, and where the installed image is kept while the
  * candidate is on trial. For a device that returns to the retained image the one is
  * where the other is otherwise. */
