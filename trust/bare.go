@@ -62,8 +62,8 @@ func (v Verifier) VerifyFirmware(firmware io.Reader, sig []byte) (manifest.Diges
 	return digest, v.Key.VerifyDigest(digest, sig)
 }
 
-// bareChunk is how much of a file is in memory at a time, in bytes.
-const bareChunk = 64 << 10
+// bareChunk is how much of a file is in memory at a time, in bytes: what the first cache holds.
+const bareChunk = 32 << 10
 
 // CopyBare streams a file that is to be signed or MAC'ed as a bare file into
 // w. It refuses one that could be the inside of a COSE object (ErrLookalike)
