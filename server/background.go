@@ -14,21 +14,6 @@ const (
 	uploadLife         = 7 * 24 * time.Hour // of an upload that nobody continues
 )
 
-func (s *Server) every(ctx context.Context, interval time.Duration, work func(context.Context) error) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := work(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Error("server: work in the background failed, and is tried again", "error", err)
-			}
-		}
-	}
-}
-
 // checkpoint signs the head of the audit log if that is due.
 func (s *Server) checkpoint(ctx context.Context) error {
 	if s.cfg.AuditSigner == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/periodic"
 	"github.com/secure-ota/secure-ota/repository"
 )
 
@@ -79,8 +80,8 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.working.Go(func() { s.every(background, checkpointInterval, s.checkpoint) })
-	s.working.Go(func() { s.every(background, expiryInterval, s.expireUploads) })
+	s.working.Go(func() { periodic.Run(background, checkpointInterval, s.cfg.Log, s.checkpoint) })
+	s.working.Go(func() { periodic.Run(background, expiryInterval, s.cfg.Log, s.expireUploads) })
 	return nil
 }
 

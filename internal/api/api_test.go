@@ -314,6 +314,21 @@ func TestWhoHasNoTokenGetsNowhereAndIsSlowedDown(t *testing.T) {
 	}
 }
 
+func TestAViewerCannotFillTheLogWithRefusals(t *testing.T) {
+	s := otatest.New(t)
+	token := must(s.Management().AddToken(t.Context(), auth.NewOperator{Name: "curious", Role: auth.Viewer}))(t)
+	m := must(api.NewClient(api.ClientConfig{URL: s.URL, Token: token, Fingerprint: s.Fingerprint}))(t)
+	for range 100 {
+		if _, err := m.Tokens(t.Context()); !errors.Is(err, auth.ErrForbidden) {
+			t.Fatal(err)
+		}
+	}
+	recorded := must(s.Management().AuditRecords(t.Context(), audit.Filter{Actor: "token:curious", Action: "refused.forbidden", Limit: 1000}))(t)
+	if len(recorded) < 30 || len(recorded) > 62 {
+		t.Errorf("%d records of 100 refusals, want about 60", len(recorded))
+	}
+}
+
 func TestAnotherServerIsNotSpokenTo(t *testing.T) {
 	s, other := otatest.New(t), otatest.New(t)
 	m := must(api.NewClient(api.ClientConfig{URL: s.URL, Token: auth.Token(s.Token), Fingerprint: other.Fingerprint}))(t)

@@ -37,11 +37,18 @@ const (
 	guessRate, guessBurst = 0.1, 10
 )
 
+// Records of what an operator's role does not allow: a burst that shows every
+// door he tried, and then one a minute, so that a viewer cannot fill the log.
+const (
+	forbiddenRate, forbiddenBurst = 1.0 / 60, 60
+)
+
 // A Service manages a repository and a fleet that are on this machine.
 type Service struct {
 	cfg       Config
 	operators auth.Operators
 	guesses   *protocol.Limit[netip.Addr]
+	forbidden *protocol.Limit[string] // records, by actor
 }
 
 // NewService returns the service. As makes a Management of it.
@@ -54,7 +61,8 @@ func NewService(cfg Config) *Service {
 	}
 	return &Service{
 		cfg: cfg, operators: auth.Operators{DB: cfg.Repository.Store()},
-		guesses: protocol.NewLimit[netip.Addr](guessRate, guessBurst),
+		guesses:   protocol.NewLimit[netip.Addr](guessRate, guessBurst),
+		forbidden: protocol.NewLimit[string](forbiddenRate, forbiddenBurst),
 	}
 }
 
@@ -96,6 +104,10 @@ var _ Management = local{}
 func (l local) allow(ctx context.Context, needed auth.Role, action string) error {
 	err := l.actor.Require(needed)
 	if err == nil || l.actor.Role == auth.NoRole {
+		return err
+	}
+	if l.forbidden.Allow(l.actor.Name, l.cfg.Now()) > 0 {
+		l.cfg.Log.Warn("api: forbidden, and too often to be recorded", "actor", l.actor.Name, "action", action)
 		return err
 	}
 	entry := l.actor.Entry("refused.forbidden", action)

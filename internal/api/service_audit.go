@@ -33,14 +33,13 @@ func (l local) AuditCheckpoint(ctx context.Context) (Checkpoint, error) {
 	if _, err := db.Checkpoint(ctx, l.cfg.AuditSigner, 1, 0); err != nil {
 		return Checkpoint{}, err
 	}
-	all, err := db.Checkpoints(ctx, 0)
+	signed, err := db.LatestCheckpoint(ctx)
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if len(all) == 0 {
+	if signed == nil {
 		return Checkpoint{}, fmt.Errorf("audit checkpoint: the log is empty: %w", ErrNotFound)
 	}
-	signed := all[len(all)-1]
 	c, err := audit.OpenCheckpoint(signed, l.cfg.AuditSigner.Public())
 	return Checkpoint{c.Seq, c.Hash, signed}, err
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (s *Sender) Check(ctx context.Context, req trust.CheckRequest) (trust.Check
 func (f *Fleet) decide(d *Device, req trust.CheckRequest, now time.Time) Decision {
 	return f.snapshot.Load().Decide(Question{
 		Device: *d, Running: Running{req.Sequence, req.ImageDigest}, KeysetVersion: req.KeysetVersion, Boot: req.Boot,
-		HardwareRevision: req.HardwareRevision, Capabilities: req.Capabilities, Now: now,
+		HardwareRevision: d.hardware(req), Capabilities: req.Capabilities, Now: now,
 	}, f.cfg.Policy)
 }
 
@@ -71,6 +72,12 @@ func (f *Fleet) answer(req trust.CheckRequest, d Decision, now time.Time) trust.
 		a.ManifestHash, a.ManifestSize, a.RetryRejected = d.Release.Hash, uint32(len(d.Release.Signed)), d.RetryRejected
 	}
 	return a
+}
+
+// hardware returns the device's hardware revision: what it says itself, and
+// otherwise what was said when it was added.
+func (d *Device) hardware(req trust.CheckRequest) string {
+	return cmp.Or(req.HardwareRevision, d.HardwareRevision)
 }
 
 // isAbove reports whether a check with that nonce is newer than every message
@@ -97,7 +104,7 @@ func observed(d *Device, req trust.CheckRequest, decision Decision) *Device {
 	next := *d
 	next.Installed = Running{req.Sequence, req.ImageDigest}
 	next.KeysetVersion, next.Boot, next.LastError = req.KeysetVersion, req.Boot, req.LastError
-	next.HardwareRevision = req.HardwareRevision
+	next.HardwareRevision = d.hardware(req)
 	stateChanged := next.Installed != d.Installed || next.KeysetVersion != d.KeysetVersion || next.Boot != d.Boot ||
 		next.LastError != d.LastError || next.HardwareRevision != d.HardwareRevision
 	switch release := decision.Release; {

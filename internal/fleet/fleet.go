@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/periodic"
 	"github.com/secure-ota/secure-ota/internal/store"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/trust"
@@ -106,9 +107,9 @@ func Open(ctx context.Context, cfg Config) (*Fleet, error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	f.stop = stop
-	f.done.Go(func() { f.every(background, refreshInterval, f.Refresh) })
-	f.done.Go(func() { f.every(background, flushInterval, f.flushSeen) })
-	f.done.Go(func() { f.every(background, refusalInterval, f.flushRefusals) })
+	f.done.Go(func() { periodic.Run(background, refreshInterval, f.cfg.Log, f.Refresh) })
+	f.done.Go(func() { periodic.Run(background, flushInterval, f.cfg.Log, f.flushSeen) })
+	f.done.Go(func() { periodic.Run(background, refusalInterval, f.cfg.Log, f.flushRefusals) })
 	return f, nil
 }
 
@@ -117,21 +118,6 @@ func (f *Fleet) Close(ctx context.Context) error {
 	f.stop()
 	f.done.Wait()
 	return errors.Join(f.flushSeen(ctx), f.flushRefusals(ctx))
-}
-
-func (f *Fleet) every(ctx context.Context, interval time.Duration, work func(context.Context) error) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := work(ctx); err != nil && ctx.Err() == nil {
-				f.cfg.Log.Error("fleet: work in the background failed, and is tried again", "error", err)
-			}
-		}
-	}
 }
 
 // Refresh makes what any process has committed visible here: at once, where it

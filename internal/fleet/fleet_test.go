@@ -193,6 +193,28 @@ func TestAnOfferIsRecordedOnceAndGivenAgain(t *testing.T) {
 	}
 }
 
+func TestADeviceThatDoesNotNameItsHardwareKeepsTheOneItWasAddedWith(t *testing.T) {
+	s := otatest.New(t)
+	if _, err := s.Management().AddDevice(t.Context(), fleet.NewDevice{Ref: ref("dev-0001"), HardwareRevision: "B"}); err != nil {
+		t.Fatal(err)
+	}
+	m := s.Manifest("1.0.0", []byte("image"))
+	m.HardwareRevisions = []string{"B"}
+	release := s.PublishManifest(m, []byte("image"))
+	silent, other := check(1), check(2)
+	other.HardwareRevision = "C"
+	if answer, err := s.Server.CheckForUpdates(t.Context(), silent); err != nil || answer.ManifestHash != release.ManifestHash {
+		t.Errorf("answer %+v, %v", answer, err)
+	}
+	if d, err := s.Management().Device(t.Context(), ref("dev-0001")); err != nil || d.HardwareRevision != "B" {
+		t.Errorf("hardware %q, %v", d.HardwareRevision, err)
+	}
+	// Its own word is the better one.
+	if answer, err := s.Server.CheckForUpdates(t.Context(), other); err != nil || !answer.ManifestHash.IsZero() {
+		t.Errorf("another revision: answer %+v, %v", answer, err)
+	}
+}
+
 func TestAnotherProcessSeesAChangeWithinASecond(t *testing.T) {
 	s := otatest.New(t)
 	s.Device("dev-0001")

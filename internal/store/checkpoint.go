@@ -53,6 +53,18 @@ func (db *DB) Checkpoint(ctx context.Context, signer trust.Signer, every int64, 
 	return signed, nil
 }
 
+// LatestCheckpoint returns the newest checkpoint that is stored, signed; nil if
+// there is none.
+func (db *DB) LatestCheckpoint(ctx context.Context) (signed []byte, err error) {
+	err = db.View(ctx, func(tx *Tx) error {
+		return tx.Get(`SELECT object FROM audit_checkpoints ORDER BY seq DESC LIMIT 1`, nil, &signed)
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return signed, err
+}
+
 // Checkpoints returns the stored checkpoints of records after seq, signed,
 // oldest first.
 func (db *DB) Checkpoints(ctx context.Context, seq int64) (signed [][]byte, err error) {
