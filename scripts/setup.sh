@@ -6,25 +6,36 @@
 #   scripts/setup.sh demo|test
 set -eu
 
-# tool:package, the same names that a person would type.
-demo_tools="go:golang"
-test_tools="go:golang gcc:gcc openssl:openssl fw_setenv:libubootenv-tool strace:strace"
+# command or file:package, the same names that a person would type.
+demo_needs="go:golang arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm"
+# The race detector links against libc, whose headers are a package of their own.
+test_needs="go:golang gcc:gcc /usr/include/stdlib.h:libc6-dev openssl:openssl fw_setenv:libubootenv-tool strace:strace"
+# libota: compilers for its parts, machines to run them on, libraries and tools to hold it against.
+libota_needs="
+    arm-none-eabi-gcc:gcc-arm-none-eabi riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
+    xtensa-lx106-elf-gcc:gcc-xtensa-lx106 avr-gcc:gcc-avr /usr/lib/avr/include/stdlib.h:avr-libc
+    i686-linux-gnu-gcc:gcc-i686-linux-gnu /usr/i686-linux-gnu/include/stdlib.h:libc6-dev-i386-cross
+    s390x-linux-gnu-gcc:gcc-s390x-linux-gnu /usr/s390x-linux-gnu/include/stdlib.h:libc6-dev-s390x-cross
+    qemu-system-arm:qemu-system-arm qemu-system-riscv32:qemu-system-misc qemu-s390x:qemu-user
+    clang:clang /usr/lib/llvm-14/lib/clang/*/lib/linux:libclang-rt-14-dev valgrind:valgrind cppcheck:cppcheck
+    /usr/include/mbedtls/version.h:libmbedtls-dev /usr/include/openssl/evp.h:libssl-dev python3:python3"
 
 case "${1:-}" in
-demo) tools=$demo_tools ;;
-test) tools=$test_tools ;;
+demo) needs=$demo_needs ;;
+test) needs="$test_needs $libota_needs" ;;
 *) echo "usage: scripts/setup.sh demo|test" >&2; exit 2 ;;
 esac
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=""
-for entry in $tools; do
-    command -v "${entry%%:*}" >/dev/null 2>&1 || missing="$missing ${entry##*:}"
+set -f # the patterns are for ls below
+for entry in $needs; do
+    what=${entry%%:*} package=${entry##*:}
+    command -v "$what" >/dev/null 2>&1 || sh -c "ls -d $what" >/dev/null 2>&1 || case " $missing " in
+    *" $package "*) ;;
+    *) missing="$missing $package" ;;
+    esac
 done
-# The race detector links against libc, whose headers are a package of their own.
-if [ "$1" = test ] && [ ! -e /usr/include/stdlib.h ]; then
-    missing="$missing libc6-dev"
-fi
 [ -n "$missing" ] || exit 0
 
 case "$missing" in
@@ -50,4 +61,4 @@ else
     echo "install them with: sudo apt-get install$missing" >&2
 fi
 [ "${CI:-}" != true ] || exit 1
-echo "going on without them; tests that need them say so" >&2
+echo "going on without them; what needs them says so" >&2

@@ -17,12 +17,20 @@ const AlgHMAC256 = 5
 
 var tagMac0 = []byte{0xd1}
 
+// Heads of what stands around a MAC'ed message.
+const (
+	arrayOf4   = 0x84
+	emptyMap   = 0xa0
+	emptyBytes = 0x40
+)
+
 // A Maced is a parsed COSE_Mac0. Its payload is not to be used before Verify
 // holds, but for what finds the key.
 type Maced struct {
 	Typ     Typ
 	KID     KID
 	Payload []byte
+	header  []byte // protected, as it is transferred
 	tag     []byte
 }
 
@@ -42,14 +50,11 @@ type wireMac0 struct {
 
 // Seal returns the tagged COSE_Mac0 of payload under key.
 func Seal(typ Typ, kid KID, key, payload []byte) []byte {
-	m := Maced{Typ: typ, KID: kid, Payload: payload}
-	body := marshal(wireMac0{
-		Protected:   m.header(),
-		Unprotected: map[int64]cbor.RawMessage{},
-		Payload:     payload,
-		Tag:         m.mac(key),
-	})
-	return append(bytes.Clone(tagMac0), body...)
+	m := Maced{Typ: typ, KID: kid, Payload: payload, header: marshal(macHeader{AlgHMAC256, kid[:], typ})}
+	raw := make([]byte, 0, len(m.header)+len(payload)+sha256.Size+16)
+	raw = dcbor.AppendBytes(append(raw, tagMac0[0], arrayOf4), m.header)
+	raw = dcbor.AppendBytes(append(raw, emptyMap), payload)
+	return dcbor.AppendBytes(raw, m.mac(key))
 }
 
 // IsMac0 reports whether raw begins like a tagged COSE_Mac0.
@@ -81,7 +86,7 @@ func ParseMac0(raw []byte, want Typ, max int) (*Maced, error) {
 	if h.Alg != AlgHMAC256 || len(h.KID) != KIDSize || len(w.Tag) != sha256.Size {
 		return nil, fmt.Errorf("parse %s: %w: not HMAC 256/256 with a kid of %d bytes", want, reason.Malformed, KIDSize)
 	}
-	return &Maced{Typ: h.Typ, KID: KID(h.KID), Payload: w.Payload, tag: w.Tag}, nil
+	return &Maced{Typ: h.Typ, KID: KID(h.KID), Payload: w.Payload, header: w.Protected, tag: w.Tag}, nil
 }
 
 // Verify checks the MAC in constant time. Its error is reason.BadMAC.
@@ -92,11 +97,13 @@ func (m *Maced) Verify(key []byte) error {
 	return nil
 }
 
-func (m *Maced) header() []byte { return marshal(macHeader{AlgHMAC256, m.KID[:], m.Typ}) }
-
 // mac computes the tag over the MAC_structure of RFC 9052 section 6.3.
 func (m *Maced) mac(key []byte) []byte {
+	structure := make([]byte, 0, len(m.header)+len(m.Payload)+16)
+	structure = append(append(structure, arrayOf4, 0x64), "MAC0"...)
+	structure = dcbor.AppendBytes(structure, m.header)
+	structure = dcbor.AppendBytes(append(structure, emptyBytes), m.Payload)
 	h := hmac.New(sha256.New, key)
-	h.Write(marshal([]any{"MAC0", m.header(), []byte{}, m.Payload}))
+	h.Write(structure)
 	return h.Sum(nil)
 }

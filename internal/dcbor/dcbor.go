@@ -11,6 +11,7 @@ package dcbor
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -54,6 +55,23 @@ func must[T any](v T, err error) T {
 
 // Marshal returns the deterministic encoding of v.
 func Marshal(v any) ([]byte, error) { return encMode.Marshal(v) }
+
+// AppendBytes appends the encoding of a byte string to dst: for the structures
+// that are hashed or MAC'ed with every message.
+func AppendBytes(dst, s []byte) []byte {
+	const major = majorBytes << 5
+	switch n := len(s); {
+	case n < 24:
+		dst = append(dst, major|byte(n))
+	case n < 1<<8:
+		dst = append(dst, major|24, byte(n))
+	case n < 1<<16:
+		dst = binary.BigEndian.AppendUint16(append(dst, major|25), uint16(n))
+	default:
+		dst = binary.BigEndian.AppendUint32(append(dst, major|26), uint32(n))
+	}
+	return append(dst, s...)
+}
 
 // Unmarshal strictly decodes one item into v, which is not a payload struct
 // (see UnmarshalPayload). What was decoded must encode to data again: the
@@ -111,6 +129,20 @@ func UnmarshalPayload(data []byte, format uint64, v any) error {
 	if err := Check(data); err != nil {
 		return err
 	}
+	// What encodes to the very bytes it was decoded from has every field it
+	// must have and none beyond; only the format is left to be looked at.
+	if format < 24 && bytes.HasPrefix(data[1:], []byte{0, byte(format)}) && decMode.Unmarshal(data, v) == nil {
+		if again, err := encMode.Marshal(v); err == nil && bytes.Equal(again, data) {
+			return nil
+		}
+	}
+	reflect.ValueOf(v).Elem().SetZero()
+	return unmarshalFields(data, format, v)
+}
+
+// unmarshalFields is UnmarshalPayload field by field: for payloads with fields
+// that this reader does not know, and for saying what is wrong with one.
+func unmarshalFields(data []byte, format uint64, v any) error {
 	raw, err := decodeMap(data)
 	if err != nil {
 		return err

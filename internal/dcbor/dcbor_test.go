@@ -3,6 +3,7 @@ package dcbor_test
 import (
 	"bytes"
 	"encoding/hex"
+	"reflect"
 	"testing"
 
 	"github.com/secure-ota/secure-ota/internal/dcbor"
@@ -122,6 +123,41 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("%x: %v, the library and its encoder say %v", data, got, want)
 		}
 	})
+}
+
+// FuzzUnmarshalPayload: the short way through a payload and the long one give
+// the same verdict and the same fields.
+func FuzzUnmarshalPayload(f *testing.F) {
+	for _, text := range []string{
+		"a30001016161024101", "a6000101616102410103816178 04f50501", "a4000101616102410118808201a1617802", "a3000201616102410 1",
+		"a4000101616102410104f4", "a30001016161028101", "a300181801616102 4101", "a4 0001 016161 024101 0680",
+	} {
+		raw, err := hex.DecodeString(strip(text))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw, uint64(1))
+		f.Add(raw, uint64(24))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, format uint64) {
+		var short, long example
+		shortErr, longErr := dcbor.UnmarshalPayload(raw, format, &short), dcbor.UnmarshalFields(raw, format, &long)
+		if reason.Of(shortErr) != reason.Of(longErr) || shortErr == nil && !reflect.DeepEqual(short, long) {
+			t.Errorf("%x: %+v, %v\nbut field by field %+v, %v", raw, short, shortErr, long, longErr)
+		}
+	})
+}
+
+func TestAppendBytesEncodesAsTheLibraryDoes(t *testing.T) {
+	for _, n := range []int{0, 1, 23, 24, 255, 256, 65535, 65536} {
+		want, err := dcbor.Marshal(make([]byte, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dcbor.AppendBytes([]byte{7}, make([]byte, n)); !bytes.Equal(got[1:], want) || got[0] != 7 {
+			t.Errorf("%d bytes: head %x, want %x", n, got[1:min(len(got), 6)], want[:min(len(want), 5)])
+		}
+	}
 }
 
 func BenchmarkCheck(b *testing.B) {
