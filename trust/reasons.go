@@ -45,3 +45,14 @@ const (
 	ErrNothingRetained  = reason.NothingRetained
 	ErrInternal         = reason.Internal
 )
+
+// What a device has to say besides: why it could not, or why it went back. A
+// client of one's own gives them to RejectFirmware and in its reports.
+const (
+	ErrStorage           = reason.Storage
+	ErrTransport         = reason.Transport
+	ErrHealthCheck       = reason.HealthCheck
+	ErrTriesExhausted    = reason.TriesExhausted
+	ErrWatchdogReset     = reason.WatchdogReset
+	ErrOperatorRequested = reason.OperatorRequested
+)
