@@ -25,6 +25,12 @@ func TestEveryTestThatTheThreatModelNamesExists(t *testing.T) {
 			t.Errorf("%s has no %s", n[1], n[2])
 		}
 	}
+	for _, n := range regexp.MustCompile("`(libota/tests/\\w+)\\.(test_\\w+)`").FindAllStringSubmatch(string(text), -1) {
+		source, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(n[1])+".c"))
+		if err != nil || !strings.Contains(string(source), "\nstatic void "+n[2]+"(void)\n") {
+			t.Errorf("%s.c has no %s: %v", n[1], n[2], err)
+		}
+	}
 	for _, row := range regexp.MustCompile(`(?m)^func (Test\w+)`).FindAllStringSubmatch(sources(t, "."), -1) {
 		if strings.HasPrefix(row[1], "TestEveryTestThat") {
 			continue
