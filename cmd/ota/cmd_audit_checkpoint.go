@@ -36,7 +36,7 @@ reach it, it proves later what the log held now: ota audit verify --checkpoint F
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "-", "where it goes")
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "where it goes: `FILE`, or - for standard output")
 	t.flags(cmd)
 	return cmd
 }

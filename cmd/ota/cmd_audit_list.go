@@ -34,12 +34,12 @@ func auditListCommand(e *env.Env) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.filter.Actor, "actor", "", "only what `WHO` did, such as user:alice")
+	flags.StringVar(&o.filter.Actor, "actor", "", "only what `WHO` did, such as token:ci")
 	flags.StringVar(&o.filter.Action, "action", "", "only this `ACTION`; with a dot at its end all below it, such as release.")
 	flags.StringVar(&o.filter.Object, "object", "", "only what happened to `WHAT`, such as device:sensor_v1/dev-0001")
 	flags.DurationVar(&o.since, "since", 0, "only the last `TIME`, such as 24h")
 	flags.Int64Var(&o.filter.Before, "before", 0, "only records before this `NUMBER`: the next page")
-	flags.IntVar(&o.filter.Limit, "limit", 100, "at most so many records")
+	flags.IntVar(&o.filter.Limit, "limit", 100, "at most this `NUMBER` of records")
 	flags.BoolVar(&o.filter.Oldest, "oldest", false, "the oldest first")
 	o.target.flags(cmd)
 	return cmd

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/record"
+	"github.com/secure-ota/secure-ota/trust"
 )
 
 // maxCheckpoint bounds what is read of a checkpoint, in bytes.
@@ -35,6 +39,9 @@ it covers. Exit code 1 says that the log was changed, and names the first record
 				checkpoints = append(checkpoints, raw)
 			}
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
+				if err := checkKept(ctx, m, files, checkpoints); err != nil {
+					return err
+				}
 				state, err := m.VerifyAudit(ctx, checkpoints)
 				if err != nil {
 					return err
@@ -52,4 +59,30 @@ it covers. Exit code 1 says that the log was changed, and names the first record
 	cmd.Flags().StringArrayVar(&files, "checkpoint", nil, "a checkpoint `FILE` that was kept elsewhere; may be repeated")
 	t.flags(cmd)
 	return cmd
+}
+
+// errForeignCheckpoint means that a checkpoint is none of this log.
+var errForeignCheckpoint = errors.New("it is not signed by the audit key of this server")
+
+// checkKept says which of the files is no checkpoint of this server. Whether
+// they match the log is the verification's business, not this one's.
+func checkKept(ctx context.Context, m api.Management, files []string, checkpoints [][]byte) error {
+	info, err := m.Info(ctx)
+	if err != nil || len(info.AuditKey) == 0 {
+		return err
+	}
+	key, err := trust.ParseCOSEKey(info.AuditKey)
+	if err != nil {
+		return fmt.Errorf("audit key: %w", err)
+	}
+	for i, raw := range checkpoints {
+		_, err := audit.OpenCheckpoint(raw, key)
+		if errors.Is(err, trust.ErrNotEnoughSigners) {
+			err = errForeignCheckpoint
+		}
+		if err != nil {
+			return fmt.Errorf("checkpoint %s: %w", files[i], err)
+		}
+	}
+	return nil
 }

@@ -45,17 +45,17 @@ With --enrol nothing is added yet: a one-time code is printed, with which an age
   ota device add gateway --enrol --valid 1h
   ota device add gateway gw-17 --enrol --again      # after the device lost its keys`,
 		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.token, "token", false, "a bearer token instead of a device key")
 	flags.StringVar(&o.hardware, "hardware", "", "hardware `REVISION`")
 	flags.StringArrayVar(&o.labels, "label", nil, "`NAME=VALUE`, for people and groups; may be repeated")
-	flags.StringVarP(&o.output, "output", "o", "-", "where the provisioning file goes; must not exist")
+	flags.StringVarP(&o.output, "output", "o", "-", "where the provisioning file goes: `FILE`, which must not exist")
 	flags.BoolVar(&o.enrol, "enrol", false, "make a one-time code instead")
 	flags.BoolVar(&o.again, "again", false, "with --enrol: the device may exist; its old keys end")
-	flags.DurationVar(&o.valid, "valid", fleet.DefaultCodeLife, "with --enrol: how long the code is good")
+	flags.DurationVar(&o.valid, "valid", fleet.DefaultCodeLife, "with --enrol: how long the code is good, a `TIME` such as 1h")
 	cmd.MarkFlagsMutuallyExclusive("enrol", "output")
 	cmd.MarkFlagsMutuallyExclusive("enrol", "token")
 	cmd.MarkFlagsMutuallyExclusive("enrol", "label")

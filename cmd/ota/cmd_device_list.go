@@ -19,7 +19,7 @@ func deviceListCommand(e *env.Env) *cobra.Command {
 		Short:             "List devices: what they run, and when they were last here",
 		Example:           "  ota device list sensor_v1 --json",
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var q api.DeviceQuery
 			if len(args) == 1 {
@@ -62,8 +62,8 @@ func deviceTable(list []api.Device) record.Table {
 			{Name: "device", Value: d.ID},
 			{Name: "state", Value: d.State},
 			{Name: "version", Value: d.Version},
-			{Name: "sequence", Value: d.Installed.Sequence},
-			{Name: "keyset", Value: d.KeysetVersion},
+			{Name: "sequence", Value: reported(d, d.Installed.Sequence)},
+			{Name: "keyset", Value: reported(d, d.KeysetVersion)},
 			{Name: "last seen", Value: moment(d.LastSeen)},
 		})
 	}

@@ -18,7 +18,7 @@ func deviceRetryCommand(e *env.Env) *cobra.Command {
 		Short:             "Tell a device to try again what it rejected or reverted",
 		Example:           "  ota device retry sensor_v1 dev-0001",
 		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
 				return m.RetryDevice(ctx, fleet.Ref{DeviceType: args[0], ID: args[1]})

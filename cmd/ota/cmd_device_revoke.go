@@ -18,7 +18,7 @@ func deviceRevokeCommand(e *env.Env) *cobra.Command {
 		Short:             "Shut a device out: it is answered like one that does not exist",
 		Example:           `  ota device revoke sensor_v1 dev-0001 --reason stolen`,
 		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref := fleet.Ref{DeviceType: args[0], ID: args[1]}
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
@@ -34,7 +34,7 @@ func deviceRevokeCommand(e *env.Env) *cobra.Command {
 		},
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log: a `TEXT`")
 	cmd.MarkFlagRequired("reason")
 	return cmd
 }

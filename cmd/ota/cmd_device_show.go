@@ -22,7 +22,7 @@ func deviceShowCommand(e *env.Env) *cobra.Command {
 		Short:             "Show a device, and why it is not offered a newer release",
 		Example:           "  ota device show sensor_v1 dev-0001",
 		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
 				d, err := m.Device(ctx, fleet.Ref{DeviceType: args[0], ID: args[1]})
@@ -46,10 +46,10 @@ func deviceRecord(d api.Device) record.Record {
 		{Name: "key generation", Value: d.Generation},
 		{Name: "hardware revision", Value: d.HardwareRevision},
 		{Name: "version", Value: d.Version},
-		{Name: "sequence", Value: d.Installed.Sequence},
-		{Name: "image sha256", Value: d.Installed.Digest},
-		{Name: "keyset version", Value: d.KeysetVersion},
-		{Name: "boot", Value: d.Boot},
+		{Name: "sequence", Value: reported(d, d.Installed.Sequence)},
+		{Name: "image sha256", Value: reported(d, d.Installed.Digest)},
+		{Name: "keyset version", Value: reported(d, d.KeysetVersion)},
+		{Name: "boot", Value: reported(d, d.Boot)},
 		{Name: "last event", Value: d.LastEvent, Note: d.LastDetail},
 		{Name: "last error", Value: d.LastErrorText},
 		{Name: "last seen", Value: moment(d.LastSeen)},
@@ -65,4 +65,12 @@ func deviceRecord(d api.Device) record.Record {
 		said.Add("label "+name, d.Labels[name])
 	}
 	return said
+}
+
+// reported shows what a device said of itself, nothing if it was never here.
+func reported(d api.Device, value any) any {
+	if d.LastSeen.IsZero() {
+		return nil
+	}
+	return value
 }

@@ -20,7 +20,7 @@ func keysetPublishCommand(e *env.Env) *cobra.Command {
 for a rotation or revocation that is not to wait for the next release.`,
 		Example:           `  ota keyset publish sensor_v1 --server https://ota.example.com`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := e.Home()
 			if err != nil {

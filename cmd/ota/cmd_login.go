@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
@@ -79,16 +77,14 @@ func (o *loginOptions) run(ctx context.Context, url string) error {
 func (o *loginOptions) token(url string) (string, error) {
 	var text []byte
 	var err error
-	f, isFile := o.env.Stdin.(*os.File)
+	fd, isTerminal := secret.Terminal(o.env.Stdin)
 	switch {
 	case o.tokenFile != "":
 		text, err = secret.ReadFile(o.tokenFile, maxToken)
 	case o.env.Getenv(tokenVariable) != "":
 		text = []byte(o.env.Getenv(tokenVariable))
-	case isFile && term.IsTerminal(int(f.Fd())):
-		fmt.Fprintf(o.env.Stderr, "token for %s: ", url)
-		text, err = term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(o.env.Stderr)
+	case isTerminal:
+		text, err = secret.Ask(fd, o.env.Stderr, fmt.Sprintf("token for %s: ", url))
 	default:
 		text, err = bufio.NewReader(io.LimitReader(o.env.Stdin, maxToken)).ReadBytes('\n')
 		if err == io.EOF {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/offline"
 	"github.com/secure-ota/secure-ota/internal/cli/progress"
 	"github.com/secure-ota/secure-ota/internal/home"
@@ -33,7 +34,8 @@ func publishCommand(e *env.Env) *cobra.Command {
 		Use:   "publish FILE",
 		Short: "Sign a firmware file as a release and publish it",
 		Long: `Make the manifest of a firmware file, sign it, and publish both with the keysets of the home. The
-release number is the last one that the home or the server knows, plus 1.
+release number is the last one that the home or the server knows, plus 1; what did not come to be
+published, such as an upload that broke off, keeps its number when it is tried again.
 
 The private key is used on this machine and goes nowhere. An upload that breaks off is resumed.
 What the server would refuse is refused before the file travels: unsigned, signed by another type's
@@ -67,27 +69,35 @@ func (o *publishOptions) run(ctx context.Context, file string) error {
 	case o.to != "":
 		o.target.data = o.to
 	}
+	if file == "-" {
+		return exit.Usagef("what is published is read twice: FILE cannot be standard input")
+	}
 	h, err := o.env.Home()
 	if err != nil {
 		return err
 	}
-	return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
-		r, err := o.release(ctx, m, h, file)
-		if err != nil {
-			return err
-		}
-		return publish(ctx, o.env, m, h, r, file)
+	return publishAlone(o.env, h, func() error {
+		return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
+			r, err := o.release(ctx, m, h, file)
+			if err != nil {
+				return err
+			}
+			return publish(ctx, o.env, m, h, r, file)
+		})
 	})
 }
 
 // release makes the release, or takes the one that was made elsewhere.
 func (o *publishOptions) release(ctx context.Context, m api.Management, h *home.Home, file string) (*offline.Release, error) {
 	if o.manifest == "" {
-		known, err := lastSequence(ctx, m, h, o.spec.DeviceType)
-		if err != nil && (!errors.Is(err, errJump) || o.spec.Sequence == 0) {
+		above, err := published(ctx, m, h, o.spec.DeviceType, o.spec.Sequence != 0)
+		if err != nil {
 			return nil, err
 		}
-		return o.spec.Build(h, file, known)
+		if above.Version, err = newestVersion(ctx, m, o.spec.DeviceType, o.spec.Component); err != nil {
+			return nil, err
+		}
+		return o.spec.Build(h, file, above)
 	}
 	raw, err := o.env.ReadFile(o.manifest, trust.MaxManifest)
 	if err != nil {
@@ -99,33 +109,6 @@ func (o *publishOptions) release(ctx context.Context, m api.Management, h *home.
 	}
 	return offline.OpenRelease(h, raw, document)
 }
-
-// maxJump is how far ahead of the home a server's last release number may be.
-// The number comes from the server, and is signed: one that lies must not make
-// this home use up a key epoch.
-const maxJump = 100_000
-
-// lastSequence returns the last sequence that the server has of a type.
-func lastSequence(ctx context.Context, m api.Management, h *home.Home, deviceType string) (manifest.Sequence, error) {
-	releases, err := m.Releases(ctx, deviceType)
-	if err != nil {
-		return 0, err
-	}
-	ours, err := h.LastSequence(deviceType)
-	if err != nil {
-		return 0, err
-	}
-	known := manifest.Sequence(0)
-	for _, r := range releases {
-		known = max(known, r.Sequence)
-	}
-	if known > ours+maxJump && known.Epoch() == max(ours.Epoch(), 1) {
-		return 0, fmt.Errorf("the server says that its last release of %s is %s, this home's is %s: %w", deviceType, known, ours, errJump)
-	}
-	return known, nil
-}
-
-var errJump = errors.New("the release number jumps")
 
 // publish brings keysets, image and release to the server, in this order.
 func publish(ctx context.Context, e *env.Env, m api.Management, h *home.Home, r *offline.Release, file string) error {

@@ -41,13 +41,13 @@ known. Withdraw the bad release, too, or devices that are behind still get it.`,
 		Example: `  ota release downgrade sensor_v1 --to 1.5.0 --reason "2.0.0 drains the battery" --key release-sensor_v1-1
   ota release downgrade sensor_v1 --to 1.5.0 --from 1.7 --reason "only 1.7 is affected" --key release-sensor_v1-1`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.to, "to", "", "the `VERSION` to go back to")
 	flags.StringArrayVar(&o.from, "from", nil, "an installed `SEQUENCE` it applies to; may be repeated (default: all published after it)")
-	flags.StringVar(&o.reason, "reason", "", "why, for the record")
+	flags.StringVar(&o.reason, "reason", "", "why, for the record: a `TEXT`")
 	o.spec.SignerFlags(cmd)
 	o.target.flags(cmd)
 	for _, name := range []string{"to", "reason"} {
@@ -74,19 +74,21 @@ func (o *downgradeOptions) run(ctx context.Context, deviceType string) error {
 	if err != nil {
 		return err
 	}
-	return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
-		known, err := lastSequence(ctx, m, h, deviceType)
-		if err != nil {
-			return err
-		}
-		if _, err := h.AllowRollbackTo(deviceType, old.Version, userName(), o.reason, newest.Keyset().SecurityFloor); err != nil {
-			return err
-		}
-		r, err := o.spec.Build(h, "", known)
-		if err != nil {
-			return err
-		}
-		return publish(ctx, o.env, m, h, r, "")
+	return publishAlone(o.env, h, func() error {
+		return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
+			above, err := published(ctx, m, h, deviceType, false)
+			if err != nil {
+				return err
+			}
+			if _, err := h.AllowRollbackTo(deviceType, old.Version, userName(), o.reason, newest.Keyset().SecurityFloor); err != nil {
+				return err
+			}
+			r, err := o.spec.Build(h, "", above)
+			if err != nil {
+				return err
+			}
+			return publish(ctx, o.env, m, h, r, "")
+		})
 	})
 }
 

@@ -19,7 +19,7 @@ func releaseListCommand(e *env.Env) *cobra.Command {
 		Short:             "List what is published, the newest first",
 		Example:           "  ota release list sensor_v1 --server https://ota.example.com",
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			deviceType := ""
 			if len(args) == 1 {

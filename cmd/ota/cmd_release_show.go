@@ -20,7 +20,7 @@ func releaseShowCommand(e *env.Env) *cobra.Command {
 		Example: `  ota release show sensor_v1 2.1.0
   ota release show 017b5c4f8fd68bb0`,
 		Args:              releaseArgs,
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
 				r, err := findRelease(ctx, m, args)

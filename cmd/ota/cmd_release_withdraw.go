@@ -19,7 +19,7 @@ func releaseWithdrawCommand(e *env.Env) *cobra.Command {
 newer release or an approved downgrade (ota release downgrade). It cannot be undone.`,
 		Example:           `  ota release withdraw sensor_v1 2.1.0 --reason "drains the battery"`,
 		Args:              releaseArgs,
-		ValidArgsFunction: offline.CompleteTypes(e),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
 				r, err := findRelease(ctx, m, args)
@@ -37,7 +37,7 @@ newer release or an approved downgrade (ota release downgrade). It cannot be und
 		},
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log: a `TEXT`")
 	cmd.MarkFlagRequired("reason")
 	return cmd
 }

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
-	"os/signal"
+	"net"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,16 +46,22 @@ protects itself. It ends on an interrupt, after the running requests.`,
 	flags.StringVar(&o.config.PublicURL, "public-url", "", "`URL` under which devices reach the server")
 	flags.StringVar(&o.config.CertFile, "cert", "", "PEM `FILE` of the certificate (default: a certificate of its own)")
 	flags.StringVar(&o.config.KeyFile, "cert-key", "", "PEM `FILE` of its key")
-	flags.DurationVar(&o.config.Retry, "retry", time.Hour, "when devices ask again")
+	flags.DurationVar(&o.config.Retry, "retry", time.Hour, "after which `TIME` devices ask again")
 	flags.BoolVar(&o.verbose, "verbose", false, "log every request")
 	cmd.MarkFlagsRequiredTogether("cert", "cert-key")
 	return cmd
 }
 
 func (o *serveOptions) run(ctx context.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(ctx)
 	defer stop()
+	if err := o.check(); err != nil {
+		return err
+	}
 	if err := o.fromHome(); err != nil {
+		return err
+	}
+	if err := checkDir(o.config.Dir); err != nil {
 		return err
 	}
 	key, err := makeAuditKey(o.config.Dir)
@@ -83,6 +87,19 @@ func (o *serveOptions) run(ctx context.Context) error {
 		return err
 	}
 	return s.Run(ctx)
+}
+
+// check looks at what the flags say.
+func (o *serveOptions) check() error {
+	for flag, address := range map[string]string{"listen": o.config.TLSAddress, "plain": o.config.PlainAddress} {
+		if address == "" || address == "none" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return exit.Usagef("--%s %q: want HOST:PORT or :PORT, such as :8443, or none", flag, address)
+		}
+	}
+	return nil
 }
 
 // fromHome fills in what no flag says.
@@ -125,15 +142,23 @@ func (o *serveOptions) announce(s *server.Server) error {
 	}
 	said := record.Record{{Name: "data", Value: dir}}
 	if a := s.TLSAddr(); a != nil {
-		said.Add("tls", "https://"+a.String())
+		said.Addn("tls", "https://"+dialable(a.String()), reachOf(a))
 		said.Add("fingerprint", s.Fingerprint())
 	}
 	if a := s.PlainAddr(); a != nil {
-		said.Add("plain", "http://"+a.String())
+		said.Addn("plain", "http://"+dialable(a.String()), reachOf(a))
 	}
 	said.Add("public url", o.config.PublicURL)
 	if token, ok := s.InitialToken(); ok {
 		said.Addn("administrator token", token, "shown this once: ota login")
 	}
 	return o.env.Print(said)
+}
+
+// reachOf says which addresses of this machine a listener has, if it has all.
+func reachOf(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return "and on every address of this machine"
+	}
+	return ""
 }

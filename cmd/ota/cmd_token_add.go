@@ -40,9 +40,10 @@ and releases, administrator adds devices and tokens and withdraws releases.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&role, "role", "", "viewer, publisher, approver or administrator")
-	cmd.Flags().DurationVar(&valid, "valid", 0, "how long it is good (default: until it is revoked)")
+	cmd.Flags().StringVar(&role, "role", "", "`ROLE`: viewer, publisher or administrator")
+	cmd.Flags().DurationVar(&valid, "valid", 0, "how long it is good: a `TIME` such as 8760h (default: until it is revoked)")
 	cmd.MarkFlagRequired("role")
+	cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"viewer", "publisher", "administrator"}, cobra.ShellCompDirectiveNoFileComp))
 	t.flags(cmd)
 	return cmd
 }

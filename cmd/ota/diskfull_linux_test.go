@@ -36,13 +36,15 @@ func TestDiskFull(t *testing.T) {
 		{"sign", "firmware.bin", "--key-out", "k.pem", "--public-key-out", "p.pem"},
 		{"key", "generate", "k", "--purpose", "root", "--no-passphrase"},
 		{"manifest", "firmware.bin", "--device-type", "t", "--version", "1.0.0"},
+		{"init", "other-home", "--vendor", "acme", "--device-type", "t", "--no-passphrase"},
+		{"serve", "--data", "data", "--listen", "127.0.0.1:0"},
 	} {
 		out, err := otaCommand(dir, args...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "hint: the disk is full") {
 			t.Errorf("ota %v: %v\n%s", args, err, out)
 		}
 	}
-	for _, pattern := range []string{"*.pem", "*.sig", "*.manifest", ".ota-tmp-*", "ota-home/keys/*", "ota-home/keys/.ota-tmp-*"} {
+	for _, pattern := range []string{"*.pem", "*.sig", "*.manifest", ".ota-tmp-*", "ota-home/keys/*", "ota-home/keys/.ota-tmp-*", "other-home/*"} {
 		if left, _ := filepath.Glob(filepath.Join(dir, pattern)); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}

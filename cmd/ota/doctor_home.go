@@ -55,7 +55,7 @@ func checkKey(h *home.Home, k home.Key) []diagnosis {
 		found = append(found, fail(name, fmt.Sprintf("mode %04o: others can read it", mode), "chmod 600 "+h.PrivatePath(k.Name)+"; if others may have read it, rotate it"))
 	}
 	if k.Private == home.Plain {
-		found = append(found, warn(name, "not encrypted: whoever can read the file can sign", "openssl pkcs8 -topk8 -scrypt writes an encrypted copy"))
+		found = append(found, warn(name, "not encrypted: whoever can read the file can sign", "openssl pkcs8 -topk8 -scrypt -in "+h.PrivatePath(k.Name)+" writes an encrypted copy"))
 	}
 	return found
 }

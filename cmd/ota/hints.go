@@ -10,11 +10,17 @@ import (
 	"github.com/secure-ota/secure-ota/server"
 )
 
+// firstKeyset is what to do for a device type that a server does not know.
+const firstKeyset = "publish the type's first keyset: ota keyset publish TYPE; for a type that the home does not know yet: " +
+	"ota key generate release-TYPE-1 --purpose release --device-type TYPE, ota keyset new TYPE --add-release release-TYPE-1, ota keyset sign TYPE"
+
 // onlineHints says what to do about the refusals of servers and repositories.
 // The first that fits wins.
 func onlineHints() []hint.Entry {
 	return []hint.Entry{
 		{Err: errNotPublishedHere, Hint: "run it in the home that published the version; ota release list shows what there is"},
+		{Err: errInterrupted, Hint: "run the same command again; an upload goes on where it broke off"},
+		{Err: errForeignCheckpoint, Hint: "it is of another server, or the audit key was replaced: ota inspect FILE shows whose it is"},
 		{Err: errJump, Hint: "if it is true, say which number comes next: --sequence EPOCH.NUMBER"},
 		{Err: errUnsound, Hint: "restore what is damaged from a backup; ota fsck --repair removes harmless leftovers"},
 		{Err: errUnwell, Hint: "do what stands in the last column, then run ota doctor again"},
@@ -23,12 +29,12 @@ func onlineHints() []hint.Entry {
 		{Err: auth.ErrUnauthorized, Hint: "the token was revoked, has expired, or is another server's: ota login URL"},
 		{Err: auth.ErrForbidden, Hint: "ask an administrator, or for a token with that role: ota token add NAME --role ROLE"},
 		{Err: auth.ErrNoMaster, Hint: "restore the file from a backup; without it the keyed devices of the type must be provisioned again"},
-		{Err: auth.ErrPermissions, Hint: "others may have read it; if you are sure they have not: chmod 600 FILE"},
+		{Err: auth.ErrPermissions, Hint: "others may have read it; if you are sure they have not, chmod 600 the file that the message names"},
 		{Err: api.ErrTooMany, Hint: "wait a little, then try again"},
 		{Err: api.ErrAuditBroken, Hint: "the log was changed after it was written: keep a copy as evidence, and look at who can write to the data directory"},
 		{Err: api.ErrNoAuditKey, Hint: "ota serve makes the audit key at its first start: secrets/audit.pem in the data directory"},
-		{Err: repository.ErrUnknownType, Hint: "as an administrator, publish the type's first keyset: ota keyset publish TYPE; for a type that the home does not know yet: ota key generate release-TYPE-1 --purpose release --device-type TYPE, ota keyset new TYPE --add-release release-TYPE-1, ota keyset sign TYPE"},
-		{Err: fleet.ErrNoKeyset, Hint: "publish the type's first keyset: ota keyset publish TYPE; for a type that the home does not know yet: ota key generate release-TYPE-1 --purpose release --device-type TYPE, ota keyset new TYPE --add-release release-TYPE-1, ota keyset sign TYPE"},
+		{Err: repository.ErrUnknownType, Hint: "as an administrator, " + firstKeyset},
+		{Err: fleet.ErrNoKeyset, Hint: firstKeyset},
 		{Err: repository.ErrUnsigned, Hint: "sign it: ota publish --key KEY, or ota manifest sign"},
 		{Err: repository.ErrWrongTypeKey, Hint: "sign with a release key of that device type: ota keyset show TYPE"},
 		{Err: repository.ErrRevokedKey, Hint: "sign with the current release key: ota keyset show TYPE"},

@@ -24,10 +24,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	e := &env.Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, Getenv: os.Getenv, Now: time.Now}
 	err := command.Execute(ctx, newRoot(e, args))
 	if err != nil {
-		e.Say("ota: %v", err)
-		if h := hint.For(err, onlineHints()); h != "" {
-			e.Say("hint: %s", h)
-		}
+		e.Fail(err, hint.For(err, onlineHints()))
 	}
 	return exit.Code(err)
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,6 +93,87 @@ func TestConcurrentManifestsShareNoSequence(t *testing.T) {
 		}
 		seen[string(fields[0])] = true
 	}
+}
+
+// race runs "ota" several times at once and returns what each printed, and how
+// many did it.
+func race(dir string, commands ...[]string) (outs []string, won int) {
+	var wg sync.WaitGroup
+	outs, errs := make([]string, len(commands)), make([]error, len(commands))
+	for i, args := range commands {
+		wg.Go(func() {
+			out, err := otaCommand(dir, args...).CombinedOutput()
+			outs[i], errs[i] = string(out), err
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err == nil {
+			won++
+		}
+	}
+	return outs, won
+}
+
+// Of several that make a home in one place one does, and it is whole; one that
+// is refused takes nothing of it away.
+func TestConcurrentInitsMakeOneHome(t *testing.T) {
+	dir := t.TempDir()
+	var commands [][]string
+	for i := range 4 {
+		name := string(rune('a' + i))
+		commands = append(commands, []string{"init", "--vendor", name, "--device-type", name, "--algorithm", "Ed25519", "--no-passphrase"})
+	}
+	outs, won := race(dir, commands...)
+	if won != 1 {
+		t.Fatalf("%d made the home, want 1:\n%s", won, strings.Join(outs, "\n"))
+	}
+	h, err := home.Open(filepath.Join(dir, "ota-home"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, err := h.Types()
+	if err != nil || len(types) != 1 || types[0] != h.Vendor() {
+		t.Fatalf("types %v of %s: %v", types, h.Vendor(), err)
+	}
+	if _, err := h.Newest(types[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// Several publish at once, while the key is rotated: each is published under a
+// number of its own or refused because a higher version was faster, no number
+// is left out, and the rotation is there.
+func TestConcurrentPublishesTakeTurns(t *testing.T) {
+	dir := t.TempDir()
+	mustRun(t, dir, "init", "--vendor", "acme", "--device-type", "t", "--algorithm", "Ed25519", "--no-passphrase")
+	commands := [][]string{{"key", "rotate", "t", "--algorithm", "Ed25519", "--no-passphrase"}}
+	for i := range 4 {
+		image := fmt.Sprintf("fw%d", i)
+		if err := os.WriteFile(filepath.Join(dir, image), []byte(image), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		commands = append(commands, []string{"publish", image, "--device-type", "t", "--version", fmt.Sprintf("1.%d.0", i), "--key", "release-t-1"})
+	}
+	outs, won := race(dir, commands...)
+	for _, out := range outs {
+		if strings.Contains(out, "ota: ") && !strings.Contains(out, "is not above the published") {
+			t.Errorf("refused for another reason: %s", out)
+		}
+	}
+	list := mustRun(t, dir, "release", "list", "t")
+	if published := strings.Count(list, " published "); published != won-1 || published == 0 {
+		t.Errorf("%d are published, %d said so:\n%s", published, won-1, list)
+	}
+	for n := 1; n < won; n++ {
+		if !strings.Contains(list, fmt.Sprintf(" 1.%d  ", n)) {
+			t.Errorf("no release has number %d:\n%s", n, list)
+		}
+	}
+	if out := mustRun(t, dir, "keyset", "list"); !strings.Contains(out, "yes") {
+		t.Errorf("the rotation is lost:\n%s", out)
+	}
+	mustRun(t, dir, "fsck")
 }
 
 // A process killed while it makes a key leaves a whole key or none.

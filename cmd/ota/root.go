@@ -14,6 +14,7 @@ Exit codes: 0 done or verified, 1 refused or failed, 2 wrong usage.`
 
 const rootExample = `  ota sign firmware.bin --key-out private_key.pem
   ota verify firmware.bin --public-key public_key.pem --signature firmware.bin.sig
+  ota manifest firmware.bin --device-type sensor_v1 --version 2.1.0
   ota init --vendor acme --device-type sensor_v1`
 
 // newRoot wires the command that args names; each is in a file of its own.
@@ -53,10 +54,11 @@ func onlineCommands(e *env.Env) []command.Lazy {
 				releaseListCommand(e), releaseShowCommand(e), releaseWithdrawCommand(e), releaseDowngradeCommand(e))
 		}},
 		{Name: "serve", Make: func() *cobra.Command { return serveCommand(e) }},
+		{Name: "gateway", Make: func() *cobra.Command { return gatewayCommand(e) }},
 		{Name: "login", Make: func() *cobra.Command { return loginCommand(e) }},
 		{Name: "device", Make: func() *cobra.Command {
-			return command.Group("device", "Add, list, show and revoke devices",
-				deviceAddCommand(e), deviceListCommand(e), deviceShowCommand(e), deviceRevokeCommand(e), deviceRetryCommand(e))
+			return command.Group("device", "Add, provision, list, show and revoke devices",
+				deviceAddCommand(e), deviceListCommand(e), deviceShowCommand(e), deviceRevokeCommand(e), deviceRetryCommand(e), deviceProvisionCommand(e))
 		}},
 		{Name: "token", Make: func() *cobra.Command {
 			return command.Group("token", "Make, list and revoke operators' tokens",

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"os/signal"
 	"os/user"
 	"strings"
 	"syscall"
@@ -43,8 +43,13 @@ func (t *target) flags(cmd *cobra.Command) {
 
 // with opens the target, hands it to do, and closes it. An interrupt ends ctx.
 func (t *target) with(ctx context.Context, do func(context.Context, api.Management) error) (err error) {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible(ctx)
 	defer stop()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errInterrupted
+		}
+	}()
 	if err := t.choose(); err != nil {
 		return err
 	}
@@ -128,6 +133,9 @@ func (t *target) open(ctx context.Context) (*api.Local, error) {
 		}
 		cfg.Vendor, cfg.PublicURL = h.Vendor(), c.PublicURL
 	}
+	if err := checkDir(t.data); err != nil {
+		return nil, err
+	}
 	key, err := loadAuditKey(t.data)
 	if err != nil {
 		return nil, err
@@ -136,6 +144,22 @@ func (t *target) open(ctx context.Context) (*api.Local, error) {
 		cfg.AuditSigner = key
 	}
 	return api.OpenLocal(ctx, cfg)
+}
+
+// checkDir refuses a data directory that is none, or out of reach, before a file
+// in it is looked for and the error is about that.
+func checkDir(data string) error {
+	info, err := os.Stat(data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is made, or its absence is an error of its own
+	}
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: data, Err: syscall.ENOTDIR}
+	}
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	return nil
 }
 
 // userName names who runs the command, for the audit log.

@@ -1,5 +1,5 @@
 // Package demo tells the main job as a story that really happens: keys, a
-// signed release, a server, a device that runs what it is given, five attacks,
+// signed release, a server, a device that runs what it is given, four attacks,
 // and what the audit log says afterwards. It runs the programs that a user
 // would run, as separate processes, and fails if anything is not as it should
 // be.

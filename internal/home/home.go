@@ -10,7 +10,7 @@
 //	types/TYPE/rollback.json   releases published, approvals to go back (package rollback)
 //	server.json                what "ota serve" serves, and where
 //	logins.json                tokens of servers that this home publishes to, mode 0600
-//	lock                       held while something is changed; never removed
+//	lock, publishing           held while something is changed, or published; never removed
 //
 // Several machines may have homes of one vendor, each with some of the private
 // keys: what is public travels in requests and keysets. Nothing read from a
@@ -107,7 +107,8 @@ func OpenFS(fsys fsatomic.FS, dir string) (*Home, error) {
 
 // Create makes a home in dir, which must be missing or empty, and calls fill
 // to put the first things in. home.json is written last: before that, there is
-// no home, and an attempt that broke off cannot be mistaken for one.
+// no home, and an attempt that was killed cannot be mistaken for one. One that
+// fails leaves nothing, least of all private keys.
 func Create(fsys fsatomic.FS, dir, vendor string, fill func(*Home) error) (*Home, error) {
 	if vendor != "" {
 		if err := manifest.CheckName(vendor); err != nil {
@@ -121,20 +122,47 @@ func Create(fsys fsatomic.FS, dir, vendor string, fill func(*Home) error) (*Home
 	if err := fsatomic.MkdirAll(fsys, dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create home: %w", err)
 	}
-	if err := fill(h); err != nil {
+	// Of two processes that found the directory empty, one makes this.
+	err := fsys.Mkdir(h.path("keys"), 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%w: another process makes a home there", ErrNotEmpty)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("create home %s: %w", dir, err)
 	}
-	if err := h.SetServerConfig(DefaultServerConfig()); err != nil {
+	if err := h.make(fill); err != nil {
+		h.empty(dir)
 		return nil, fmt.Errorf("create home %s: %w", dir, err)
+	}
+	return h, nil
+}
+
+func (h *Home) make(fill func(*Home) error) error {
+	if err := fill(h); err != nil {
+		return err
+	}
+	if err := h.SetServerConfig(DefaultServerConfig()); err != nil {
+		return err
 	}
 	text, err := encodeJSON(h.config)
 	if err != nil {
-		return nil, fmt.Errorf("create home: %w", err)
+		return err
 	}
-	if err := fsatomic.CreateFile(fsys, h.path("home.json"), text, 0o644); err != nil {
-		return nil, fmt.Errorf("create home: %w", err)
+	return h.create(text, 0o644, "home.json")
+}
+
+// empty removes what is in a directory, as far as that is possible: it is called
+// when something else went wrong, of which the caller is told.
+func (h *Home) empty(dir string) {
+	entries, _ := h.fsys.ReadDir(dir)
+	for _, e := range entries {
+		name := filepath.Join(dir, e.Name())
+		if e.IsDir() {
+			h.empty(name)
+		}
+		_ = h.fsys.Remove(name)
 	}
-	return h, nil
+	_ = h.fsys.SyncDir(dir)
 }
 
 // Free says whether a home can be made in dir: it must be missing or empty.
@@ -159,18 +187,25 @@ func (h *Home) path(elem ...string) string {
 	return filepath.Join(append([]string{h.dir}, elem...)...)
 }
 
-// locked runs change while no other process changes the home. The lock file
-// holds nothing, so it is the one file not made by fsatomic.
-func (h *Home) locked(change func() error) error {
+// locked runs change while no other process changes the home.
+func (h *Home) locked(change func() error) error { return h.holding("lock", change) }
+
+// PublishAlone runs publish while no other process publishes from this home. It
+// waits for one that does.
+func (h *Home) PublishAlone(publish func() error) error { return h.holding("publishing", publish) }
+
+// holding runs do while it alone holds a lock file. These hold nothing, so they
+// are the only files not made by fsatomic.
+func (h *Home) holding(name string, do func() error) error {
 	if h.fsys != fsatomic.OS() {
-		return change() // a file system in memory is nobody else's
+		return do() // a file system in memory is nobody else's
 	}
-	unlock, err := lockedfile.MutexAt(h.path("lock")).Lock()
+	unlock, err := lockedfile.MutexAt(h.path(name)).Lock()
 	if err != nil {
 		return fmt.Errorf("lock home: %w", err)
 	}
 	defer unlock()
-	return change()
+	return do()
 }
 
 // write makes data the content of a file, making its directory if need be.

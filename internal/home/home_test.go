@@ -1,6 +1,7 @@
 package home
 
 import (
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -159,36 +160,61 @@ func TestSequencesOnlyRise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := func(epoch uint32, known manifest.Sequence) string {
-		s, err := h.NextSequence("sensor", epoch, known)
-		if err != nil {
+	next := func(text string, epoch uint32, known manifest.Sequence) string {
+		m := release(t, text)
+		if err := h.NextSequence(m, epoch, known, true); err != nil {
 			return err.Error()
 		}
-		return s.String()
+		return m.Sequence.String()
 	}
 	for _, step := range []struct{ got, want string }{
-		{next(1, 0), "1.1"},
-		{next(1, 0), "1.2"},
-		{next(1, manifest.NewSequence(1, 7)), "1.8"},
-		{next(1, 0), "1.9"},
-		{next(2, 0), "2.1"},
+		{next("a", 1, 0), "1.1"},
+		{next("b", 1, 0), "1.2"},
+		{next("c", 1, manifest.NewSequence(1, 7)), "1.8"},
+		{next("d", 1, 0), "1.9"},
+		{next("d", 1, 0), "1.9"}, // the same release: its publication did not come about
+		{next("c", 1, 0), "1.10"},
+		{next("c", 1, manifest.NewSequence(1, 10)), "1.11"}, // it did
+		{next("d", 2, 0), "2.1"},
+		{next("d", 2, manifest.NewSequence(2, 1)), "2.2"},
 	} {
 		if step.got != step.want {
 			t.Errorf("got %s, want %s", step.got, step.want)
 		}
 	}
-	if _, err := h.NextSequence("sensor", 1, 0); !errors.Is(err, trust.ErrOldSequence) {
+	if m := release(t, "d"); h.NextSequence(m, 2, 0, false) != nil || m.Sequence != manifest.NewSequence(2, 3) {
+		t.Errorf("a sequence that was given out is given again unasked: %s", m.Sequence)
+	}
+	if err := h.NextSequence(release(t, "e"), 1, 0, true); !errors.Is(err, trust.ErrOldSequence) {
 		t.Errorf("an epoch that is over: %v", err)
 	}
-	if err := h.UseSequence("sensor", manifest.NewSequence(2, 1)); !errors.Is(err, trust.ErrOldSequence) {
+	if err := h.UseSequence(release(t, "e"), manifest.NewSequence(2, 2)); !errors.Is(err, trust.ErrOldSequence) {
 		t.Errorf("a sequence given out: %v", err)
 	}
-	if err := h.UseSequence("sensor", manifest.NewSequence(2, 1<<32-1)); err != nil {
+	if err := h.UseSequence(release(t, "d"), manifest.NewSequence(2, 3)); err != nil {
+		t.Errorf("its own sequence: %v", err)
+	}
+	if err := h.UseSequence(release(t, "e"), manifest.NewSequence(2, 1<<32-1)); err != nil {
 		t.Error(err)
 	}
-	if _, err := h.NextSequence("sensor", 2, 0); !errors.Is(err, trust.ErrOldSequence) {
+	if err := h.NextSequence(release(t, "f"), 2, 0, true); !errors.Is(err, trust.ErrOldSequence) {
 		t.Errorf("an epoch used up: %v", err)
 	}
+}
+
+// release returns a manifest that lacks only its sequence.
+func release(t testing.TB, image string) *manifest.Manifest {
+	t.Helper()
+	v, err := version.Parse("1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := manifest.New("acme", "sensor", 0, v)
+	m.KeysetVersion = 1
+	if err := m.SetImage(sha256.Sum256([]byte(image)), int64(len(image))); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func TestApprovedDowngradeStaysAboveTheFloor(t *testing.T) {
@@ -272,7 +298,9 @@ func TestPowerCutsLeaveTheHomeWhole(t *testing.T) {
 		if _, _, err := h.PutKeyset(full, nil); err != nil {
 			return err
 		}
-		given, err = h.NextSequence("sensor", 1, 0)
+		m := release(t, "x")
+		err = h.NextSequence(m, 1, 0, true)
+		given = m.Sequence
 		return err
 	}
 	crashfs.Sweep(t, build, change, func(t testing.TB, fsys *crashfs.FS, _ int, acknowledged bool) {

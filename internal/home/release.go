@@ -1,6 +1,7 @@
 package home
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,77 +19,109 @@ import (
 type lastSequence struct {
 	Format int               `json:"format"`
 	Last   manifest.Sequence `json:"last"`
+	Of     manifest.Digest   `json:"of"` // identity of the release that it was given to
 }
 
 // LastSequence returns the last sequence that was given to a release of the
 // type, 0 if none was.
 func (h *Home) LastSequence(deviceType string) (manifest.Sequence, error) {
+	s, err := h.lastSequence(deviceType)
+	return s.Last, err
+}
+
+func (h *Home) lastSequence(deviceType string) (lastSequence, error) {
 	if err := manifest.CheckName(deviceType); err != nil {
-		return 0, fmt.Errorf("device type: %w", err)
+		return lastSequence{}, fmt.Errorf("device type: %w", err)
 	}
-	var s lastSequence
+	s := lastSequence{Format: Format}
 	err := h.readJSON(filepath.Join("types", escape(deviceType), "sequence.json"), &s)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return s, nil
 	}
 	if err == nil && s.Format != Format {
 		err = fmt.Errorf("%w: sequence.json: format %d", ErrDamaged, s.Format)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("last sequence of %s: %w", deviceType, err)
+		return s, fmt.Errorf("last sequence of %s: %w", deviceType, err)
 	}
-	return s.Last, nil
+	return s, nil
 }
 
-// NextSequence gives out the next sequence of a key epoch: above all that were
-// given out, and above known, which is the last one known elsewhere. It is
-// durable before it is used, so that no two releases share one.
-func (h *Home) NextSequence(deviceType string, epoch uint32, known manifest.Sequence) (next manifest.Sequence, err error) {
-	err = h.locked(func() error {
-		last, err := h.LastSequence(deviceType)
-		if err != nil {
-			return err
+// NextSequence gives a release, but for its sequence complete, the next one of
+// a key epoch: above all that were given out, and above known, which is the
+// last one known to be published. It is durable before it is used, so that no
+// two releases share one. With again the very release that had the last one,
+// and was not published, gets it again: a publication that broke off and is
+// begun anew uses up one number.
+func (h *Home) NextSequence(m *manifest.Manifest, epoch uint32, known manifest.Sequence, again bool) error {
+	return h.giveSequence(m, func(last lastSequence) (manifest.Sequence, error) {
+		if again && known < last.Last && last.Last.Epoch() == epoch && last.isOf(m) {
+			return last.Last, nil
 		}
-		last = max(last, known)
+		newest := max(last.Last, known)
 		switch {
-		case last.Epoch() > epoch:
-			return fmt.Errorf("next sequence of %s: %w: the last was %s, the key's epoch is %d", deviceType, trust.ErrOldSequence, last, epoch)
-		case last.Epoch() < epoch:
-			next = manifest.NewSequence(epoch, 1)
-		case last.Number() == math.MaxUint32:
-			return fmt.Errorf("next sequence of %s: %w: key epoch %d is used up", deviceType, trust.ErrOldSequence, epoch)
-		default:
-			next = last + 1
+		case newest.Epoch() > epoch:
+			return 0, fmt.Errorf("next sequence of %s: %w: the last was %s, the key's epoch is %d", m.DeviceType, trust.ErrOldSequence, newest, epoch)
+		case newest.Epoch() < epoch:
+			return manifest.NewSequence(epoch, 1), nil
+		case newest.Number() == math.MaxUint32:
+			return 0, fmt.Errorf("next sequence of %s: %w: key epoch %d is used up", m.DeviceType, trust.ErrOldSequence, epoch)
 		}
-		return h.writeSequence(deviceType, next)
+		return newest + 1, nil
 	})
-	if err != nil {
-		return 0, err
-	}
-	return next, nil
 }
 
-// UseSequence notes a sequence that somebody chose. It must be above all that
-// were given out.
-func (h *Home) UseSequence(deviceType string, seq manifest.Sequence) error {
+// UseSequence gives a release a sequence that somebody chose. It must be above
+// all that were given out, or that of this very release.
+func (h *Home) UseSequence(m *manifest.Manifest, seq manifest.Sequence) error {
+	return h.giveSequence(m, func(last lastSequence) (manifest.Sequence, error) {
+		if seq < last.Last || seq == last.Last && !last.isOf(m) {
+			return 0, fmt.Errorf("sequence %s of %s: %w: the last was %s", seq, m.DeviceType, trust.ErrOldSequence, last.Last)
+		}
+		return seq, nil
+	})
+}
+
+func (h *Home) giveSequence(m *manifest.Manifest, choose func(last lastSequence) (manifest.Sequence, error)) error {
 	return h.locked(func() error {
-		last, err := h.LastSequence(deviceType)
+		last, err := h.lastSequence(m.DeviceType)
 		if err != nil {
 			return err
 		}
-		if seq <= last {
-			return fmt.Errorf("sequence %s of %s: %w: the last was %s", seq, deviceType, trust.ErrOldSequence, last)
+		seq, err := choose(last)
+		if err != nil {
+			return err
 		}
-		return h.writeSequence(deviceType, seq)
+		given := lastSequence{Format: Format, Last: seq}
+		if given.Of, err = identity(m, seq); err != nil {
+			return err
+		}
+		if given != last {
+			text, err := encodeJSON(given)
+			if err != nil {
+				return err
+			}
+			if err := h.write(text, "types", escape(m.DeviceType), "sequence.json"); err != nil {
+				return err
+			}
+		}
+		m.Sequence = seq
+		return nil
 	})
 }
 
-func (h *Home) writeSequence(deviceType string, seq manifest.Sequence) error {
-	text, err := encodeJSON(lastSequence{Format: Format, Last: seq})
-	if err != nil {
-		return err
-	}
-	return h.write(text, "types", escape(deviceType), "sequence.json")
+// isOf reports whether the sequence was given to m.
+func (s lastSequence) isOf(m *manifest.Manifest) bool {
+	id, err := identity(m, s.Last)
+	return err == nil && id == s.Of
+}
+
+// identity is what [trust.VerifiedManifest.Identity] will be of m with a sequence.
+func identity(m *manifest.Manifest, seq manifest.Sequence) (manifest.Digest, error) {
+	numbered := *m
+	numbered.Sequence = seq
+	payload, err := numbered.Encode()
+	return sha256.Sum256(payload), err
 }
 
 // Releases returns what was published of a type and which ways back were

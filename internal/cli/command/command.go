@@ -58,7 +58,7 @@ func Execute(ctx context.Context, root *cobra.Command) error {
 	if err != nil && !started {
 		err = &exit.UsageError{Err: err}
 	}
-	return exit.WithCommand(err, cmd.CommandPath())
+	return exit.WithCommand(err, cmd.CommandPath(), cmd.UseLine())
 }
 
 func walk(cmd *cobra.Command, visit func(*cobra.Command)) {

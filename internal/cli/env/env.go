@@ -8,12 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/secure-ota/secure-ota/internal/cli/passphrase"
 	"github.com/secure-ota/secure-ota/internal/cli/record"
+	"github.com/secure-ota/secure-ota/internal/cli/secret"
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/internal/home"
 )
@@ -28,6 +30,8 @@ type Env struct {
 
 	HomeDir string // --home
 	JSON    bool   // --json
+
+	printed bool // something is on Stdout
 }
 
 // Flags adds the flags that all commands share.
@@ -63,11 +67,12 @@ func (e *Env) HomeIfAny() (*home.Home, error) {
 type printable interface{ WriteText(io.Writer) error }
 
 // Print writes data to standard output, as text or, with --json, as JSON.
-func (e *Env) Print(v printable) error { return e.PrintTo(e.Stdout, v) }
+func (e *Env) Print(v printable) error { return e.PrintData(v, v) }
 
 // PrintData is Print for data that has a wire form of its own: with --json it
 // is that, the same as the management API's; text is for people.
 func (e *Env) PrintData(data any, text printable) error {
+	e.printed = true
 	if e.JSON {
 		return record.WriteJSON(e.Stdout, data)
 	}
@@ -83,8 +88,23 @@ func (e *Env) PrintTo(w io.Writer, v printable) error {
 	return v.WriteText(w)
 }
 
-// Say writes a line for people to standard error.
-func (e *Env) Say(format string, args ...any) { fmt.Fprintf(e.Stderr, format+"\n", args...) }
+// Say writes a line for people to standard error. File names, and the words of
+// servers, are no more to be trusted with a terminal than objects are.
+func (e *Env) Say(format string, args ...any) {
+	fmt.Fprintln(e.Stderr, record.Clean(fmt.Sprintf(format, args...)))
+}
+
+// Fail says what went wrong, and what to do about it if that is known. Programs
+// that ask for JSON get both as data, unless they got data already.
+func (e *Env) Fail(err error, hint string) {
+	e.Say("ota: %v", err)
+	if hint != "" {
+		e.Say("hint: %s", hint)
+	}
+	if e.JSON && !e.printed {
+		e.Print(record.Record{{Name: "error", Value: err.Error()}, {Name: "hint", Value: hint}})
+	}
+}
 
 // Warn writes a warning to standard error.
 func (e *Env) Warn(format string, args ...any) { e.Say("warning: "+format, args...) }
@@ -95,6 +115,26 @@ func (e *Env) Open(name string) (io.ReadCloser, error) {
 		return io.NopCloser(e.Stdin), nil
 	}
 	return os.Open(name)
+}
+
+// A FileError names the file that an error is about, for hints. Its words are
+// those of the error, which name the file, too.
+type FileError struct {
+	Name string
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong with the file.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// AboutFile returns err as a FileError, nil if it is nil.
+func AboutFile(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &FileError{name, err}
 }
 
 // ErrTooLarge is wrapped by the refusal of a file that is longer than anything
@@ -110,7 +150,7 @@ func (e *Env) ReadFile(name string, max int64) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, err
 	}
 	if int64(len(data)) > max {
 		return nil, fmt.Errorf("read %s: %w: more than %d bytes", name, ErrTooLarge, max)
@@ -123,17 +163,28 @@ func (e *Env) ReadFile(name string, max int64) ([]byte, error) {
 // overwritten, such as a key, goes through CreateFile.
 func (e *Env) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	if name == "-" {
-		_, err := e.Stdout.Write(data)
-		return err
+		return e.writeStdout(data)
 	}
 	return fsatomic.WriteFile(fsatomic.OS(), name, data, perm)
+}
+
+// ErrTerminal is the refusal to write binary data to a terminal.
+var ErrTerminal = errors.New("binary data is not for a terminal")
+
+func (e *Env) writeStdout(data []byte) error {
+	text := strings.ReplaceAll(string(data), "\t", " ")
+	if _, ok := secret.Terminal(e.Stdout); ok && record.Clean(text) != text {
+		return fmt.Errorf("write to standard output: %w", ErrTerminal)
+	}
+	e.printed = true
+	_, err := e.Stdout.Write(data)
+	return err
 }
 
 // CreateFile is WriteFile for a file that must be new (fs.ErrExist).
 func (e *Env) CreateFile(name string, data []byte, perm fs.FileMode) error {
 	if name == "-" {
-		_, err := e.Stdout.Write(data)
-		return err
+		return e.writeStdout(data)
 	}
 	return fsatomic.CreateFile(fsatomic.OS(), name, data, perm)
 }

@@ -17,6 +17,7 @@ const (
 // A UsageError says that the command line is wrong.
 type UsageError struct {
 	Command string // whose help to read, such as "ota key generate"
+	Usage   string // how it is used, such as "ota key generate NAME [flags]"
 	Err     error
 }
 
@@ -31,10 +32,10 @@ func Usagef(format string, args ...any) error {
 }
 
 // WithCommand names the command in a UsageError; other errors stay as they are.
-func WithCommand(err error, command string) error {
+func WithCommand(err error, command, use string) error {
 	var usage *UsageError
 	if errors.As(err, &usage) && usage.Command == "" {
-		usage.Command = command
+		usage.Command, usage.Usage = command, use
 	}
 	return err
 }

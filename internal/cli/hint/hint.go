@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"strings"
 	"syscall"
 
 	"github.com/secure-ota/secure-ota/internal/cli/env"
@@ -26,7 +28,7 @@ import (
 // An Entry says what to do about an error.
 type Entry struct {
 	Err  error
-	Hint string
+	Hint string // {file} is the file that the error is about
 }
 
 // table returns the hints that need no server. The first that fits wins, so
@@ -45,12 +47,12 @@ func table() []Entry {
 
 		// Keys and passphrases.
 		{signing.ErrNoPassphrase, "the key is encrypted: set OTA_PASSPHRASE, give --passphrase-file, or run it on a terminal"},
-		{signing.ErrPassphrase, "the passphrase is wrong, or the key file is damaged; openssl pkey -in FILE -noout tries it, too"},
-		{signing.ErrPermissions, "others may have read the key; if you are sure they have not: chmod 600 FILE"},
-		{secret.ErrPermissions, "others may have read it; if you are sure they have not: chmod 600 FILE"},
+		{signing.ErrPassphrase, "the passphrase is wrong, or the key file is damaged; openssl pkey -in {file} -noout tries it, too"},
+		{signing.ErrPermissions, "others may have read the key; if you are sure they have not: chmod 600 {file}"},
+		{secret.ErrPermissions, "others may have read it; if you are sure they have not: chmod 600 {file}"},
 		{passphrase.ErrNone, "set OTA_PASSPHRASE, give --passphrase-file, or say --no-passphrase if the key is to lie unencrypted"},
 		{passphrase.ErrMismatch, "nothing was made; try again"},
-		{signing.ErrNotPrivate, "want a PEM private key: PKCS#8, or what OpenSSL writes; ota inspect FILE says what it is"},
+		{signing.ErrNotPrivate, "want a PEM private key: PKCS#8, or what OpenSSL writes; ota inspect {file} says what it is"},
 		{signing.ErrExternalTimeout, "check that the signer works by itself: it reads the message from stdin and writes the signature to stdout"},
 		{trust.ErrKeyPolicy, "want RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256 or Ed25519"},
 		{offline.ErrMACKey, "make one: (umask 077; openssl rand -hex 32 > mac.key)"},
@@ -59,13 +61,14 @@ func table() []Entry {
 
 		// The home.
 		{home.ErrNoHome, "make one: ota init --vendor NAME --device-type TYPE; or name it: --home DIR, OTA_HOME"},
-		{home.ErrNotEmpty, "choose another directory; if an ota init was interrupted here (there is no home.json), remove it first"},
+		{home.ErrNotEmpty, "choose another directory; if an ota init was killed here (there is no home.json), remove it first"},
 		{home.ErrNoKey, "ota key list shows the keys of the home"},
 		{home.ErrNoPrivate, "run this on the machine that has the private key; for root keys: ota keyset request"},
 		{home.ErrNoKeyset, "ota keyset list shows the device types; for a new type: ota keyset new TYPE --add-release KEY"},
 		{home.ErrOtherRequest, "finish it (ota keyset sign, ota keyset import) or forget it: ota keyset discard TYPE"},
 		{home.ErrDamaged, "nothing was changed; restore the home from a backup"},
 		{offline.ErrNoRequest, "ota keyset new or ota key rotate makes one"},
+		{offline.ErrUnsigned, "say who signs it: --key KEY, a release key of the device type (ota key list shows their names); or publish what was signed elsewhere: --manifest FILE"},
 		{offline.ErrNotReleaseKey, "ota keyset show TYPE lists the release keys of the type"},
 		{offline.ErrWrongPurpose, "ota key list shows what each key is for; ota keyset show TYPE which keys a keyset names"},
 		{offline.ErrUnknownRoots, "compare these key ids with what the holders of the roots say, then give --trust-roots"},
@@ -75,7 +78,7 @@ func table() []Entry {
 		{version.ErrInvalid, "versions are x.y.z: 2.1.0, 2.1.0-rc.1; not v2.1.0, 2.1 or 2.01.0"},
 		{trust.ErrBadSignature, "something was changed after it was signed, or the public key is not the signer's: fetch it again, or sign it again"},
 		{trust.ErrBadMAC, "the key is another one, or the content was changed"},
-		{trust.ErrNotEnoughSigners, "more of the keys that the keyset names have to sign: ota manifest sign, ota keyset sign"},
+		{trust.ErrNotEnoughSigners, "more of the keys that the keyset names have to sign: --key may be repeated; ota manifest sign and ota keyset sign add signatures"},
 		{trust.ErrWrongEpoch, "sign with the release key of that epoch: ota keyset show TYPE"},
 		{trust.ErrWrongVendor, "it is for another vendor: check --home and who made it"},
 		{trust.ErrWrongType, "it is for another device type: check --device-type and --key"},
@@ -98,7 +101,13 @@ func table() []Entry {
 		{syscall.EROFS, "the file system is read-only: choose another place"},
 		{syscall.EADDRINUSE, "another program listens there: ota serve --listen HOST:PORT, or stop it"},
 		{syscall.ECONNREFUSED, "start the server there (ota serve), or correct the URL"},
+		{syscall.EADDRNOTAVAIL, "this machine does not have that address: ota serve --listen HOST:PORT, or :PORT for all addresses"},
 		{context.DeadlineExceeded, "the other side did not answer in time: check network and firewall"},
+		{syscall.EISDIR, "that is a directory: name a file in it"},
+		{syscall.ENOTDIR, "something on the way there is a file and no directory: correct the path"},
+		{syscall.ELOOP, "symbolic links go round in a circle there: ls -l shows them"},
+		{env.ErrTerminal, "say where it goes: -o FILE, or redirect the output"},
+		{fs.ErrInvalid, "name a regular file, or - for standard output"},
 		{fs.ErrExist, "nothing was overwritten: choose another name, or move the file away if it is not needed"},
 		{fs.ErrPermission, "check who owns the file and its directory, and whether they are writable: ls -ld"},
 		{fs.ErrNotExist, "check the path; directories for output must exist"},
@@ -109,9 +118,12 @@ func table() []Entry {
 // more before its own table: the refusals of servers, which carry the reasons of
 // that table, too.
 func For(err error, more []Entry) string {
+	if h := forSystem(err); h != "" {
+		return h
+	}
 	for _, e := range append(more, table()...) {
 		if errors.Is(err, e.Err) {
-			return e.Hint
+			return strings.ReplaceAll(e.Hint, "{file}", fileOf(err))
 		}
 	}
 	var unknownCA x509.UnknownAuthorityError
@@ -120,7 +132,37 @@ func For(err error, more []Entry) string {
 	}
 	var usage *exit.UsageError
 	if errors.As(err, &usage) {
-		return fmt.Sprintf("see: %s --help", usage.Command)
+		return fmt.Sprintf("see: %s --help; usage: %s", usage.Command, usage.Usage)
 	}
 	return ""
+}
+
+// forSystem tells errors apart that have the same number and need other help.
+func forSystem(err error) string {
+	var path *fs.PathError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &path) && path.Op == "mkdir" && errors.Is(err, fs.ErrNotExist):
+		return "no directory can be made there: choose another place"
+	case errors.As(err, &network) && network.Op == "listen" && errors.Is(err, fs.ErrPermission):
+		return "ports below 1024 need a privilege: ota serve --listen HOST:PORT with a higher one"
+	}
+	return ""
+}
+
+// fileOf returns the file that an error is about, fit for a command line.
+func fileOf(err error) string {
+	var about *env.FileError
+	var path *fs.PathError
+	name := "FILE"
+	switch {
+	case errors.As(err, &about):
+		name = about.Name
+	case errors.As(err, &path):
+		name = path.Path
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || strings.ContainsRune("\"'`$\\&|;<>()*?[]{}!#~", r) }) {
+		name = "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	}
+	return name
 }

@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/offline"
+	"github.com/secure-ota/secure-ota/internal/cli/secret"
 	"github.com/secure-ota/secure-ota/signing"
 	"github.com/secure-ota/secure-ota/trust"
 	"github.com/secure-ota/secure-ota/version"
@@ -39,6 +42,11 @@ func TestEveryTroubleOfTheFoundingDocumentHasItsHint(t *testing.T) {
 		{"permissions are too open", signing.ErrPermissions, "chmod 600"},
 		{"encrypted key without passphrase", signing.ErrNoPassphrase, "OTA_PASSPHRASE"},
 		{"wrong passphrase", signing.ErrPassphrase, "passphrase is wrong"},
+		{"... of that file", &env.FileError{Name: "my key.pem", Err: signing.ErrPermissions}, "chmod 600 'my key.pem'"},
+		{"... of that secret", &fs.PathError{Op: "read", Path: "pass", Err: secret.ErrPermissions}, "chmod 600 pass"},
+		{"a place for no directory", &fs.PathError{Op: "mkdir", Path: "/proc/x", Err: syscall.ENOENT}, "no directory can be made there"},
+		{"a privileged port", &net.OpError{Op: "listen", Err: syscall.EACCES}, "ports below 1024"},
+		{"nobody signs", offline.ErrUnsigned, "--key KEY"},
 		{"wrong usage", &exit.UsageError{Command: "ota sign", Err: errors.New("x")}, "ota sign --help"},
 	} {
 		if got := For(fmt.Errorf("some command: %w", c.err), nil); !strings.Contains(got, c.want) {

@@ -21,6 +21,7 @@ var exportFormats = []string{"pem", "cose", "c"}
 
 func keyExportCommand(e *env.Env) *cobra.Command {
 	o := keyExportOptions{env: e}
+	var header bool
 	cmd := &cobra.Command{
 		Use:   "export KEY",
 		Short: "Export a public key: PEM, raw COSE_Key, or a C header for libota",
@@ -28,18 +29,26 @@ func keyExportCommand(e *env.Env) *cobra.Command {
 
   pem   SubjectPublicKeyInfo, as OpenSSL reads it
   cose  the raw COSE_Key, whose SHA-256 is the key id
-  c     a C99 header: key id, and for RSA the modulus in little-endian limbs with the prepared
-        values of Montgomery's method (n0' and R^2 mod n), which devices never take from the wire`,
-		Example: `  ota key export release-sensor_v1-1 --format c -o release_key.h
+  c     a C99 header for libota, also --c-header: key id, and for RSA a struct ota_rsa_key with the
+        prepared values of Montgomery's method, which devices never take from the wire; for
+        other algorithms a struct ota_cose_key`,
+		Example: `  ota key export release-sensor_v1-1 --c-header -o release_key.h
   ota key export root-1 -o root-1.pub.pem`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeKeys(e),
-		RunE:              func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if header {
+				o.format = "c"
+			}
+			return o.run(args[0])
+		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.format, "format", "pem", "pem, cose or c")
+	flags.StringVar(&o.format, "format", "pem", "`FORM`: pem, cose or c")
+	flags.BoolVar(&header, "c-header", false, "the same as --format c")
 	flags.StringVar(&o.symbol, "symbol", "", "the `PREFIX` of all C names (default: from the key's name)")
-	flags.StringVarP(&o.output, "output", "o", "-", "where it goes")
+	flags.StringVarP(&o.output, "output", "o", "-", "where it goes: `FILE`, or - for standard output")
+	cmd.MarkFlagsMutuallyExclusive("format", "c-header")
 	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(exportFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -35,9 +35,9 @@ Purposes: root (signs keysets), release (signs manifests of --device-type), firm
 		RunE: func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.purpose, "purpose", "", "root, release or firmware")
+	flags.StringVar(&o.purpose, "purpose", "", "`USE` of the key: root, release or firmware")
 	flags.StringVar(&o.releaseOf, "device-type", "", "the `TYPE` of device a release key is for")
-	textFlag(flags, &o.algorithm, "algorithm", "PS256, PS256-3072, PS256-4096, ESP256 or Ed25519 (default PS256)")
+	textFlag(flags, &o.algorithm, "algorithm", "`NAME` of the algorithm: PS256, PS256-3072, PS256-4096, ESP256 or Ed25519 (default PS256)")
 	o.pass.Flags(flags)
 	cmd.MarkFlagRequired("purpose")
 	cmd.MarkFlagsMutuallyExclusive("passphrase-file", "no-passphrase")

@@ -37,12 +37,12 @@ Root keys are rotated with "ota keyset new": --add-root, --remove-root.`,
 		Example: `  ota key rotate sensor_v1
   ota key rotate sensor_v1 --revoke && ota keyset sign sensor_v1`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: CompleteTypes(e),
+		ValidArgsFunction: CompleteTypeArg(e),
 		RunE:              func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.revoke, "revoke", false, "drop the release keys of earlier epochs at once")
-	textFlag(flags, &o.algorithm, "algorithm", "PS256, PS256-3072, PS256-4096, ESP256 or Ed25519 (default PS256)")
+	textFlag(flags, &o.algorithm, "algorithm", "`NAME` of the algorithm: PS256, PS256-3072, PS256-4096, ESP256 or Ed25519 (default PS256)")
 	o.pass.Flags(flags)
 	cmd.MarkFlagsMutuallyExclusive("passphrase-file", "no-passphrase")
 	cmd.RegisterFlagCompletionFunc("algorithm", cobra.FixedCompletions(algorithms, cobra.ShellCompDirectiveNoFileComp))
@@ -58,6 +58,10 @@ func (o *keyRotateOptions) run(deviceType string) error {
 	if err != nil {
 		return err
 	}
+	chain, err := h.Keysets(deviceType)
+	if err != nil {
+		return err
+	}
 	// A request that waits would refuse the new keyset after the key is made.
 	waiting, err := h.Request(deviceType)
 	if err != nil {
@@ -68,20 +72,12 @@ func (o *keyRotateOptions) run(deviceType string) error {
 	}
 	next := cloneKeyset(held.Keyset())
 	next.Version++
-	epoch := uint32(0)
-	for _, k := range next.Releases {
-		epoch = max(epoch, k.Epoch)
-	}
 	last, err := h.LastSequence(deviceType)
 	if err != nil {
 		return err
 	}
-	epoch = max(epoch, last.Epoch()) + 1
-	secret, err := o.pass.ForNewKeys("the new release key")
-	if err != nil {
-		return err
-	}
-	entries, err := generateReleaseKeys(h, deviceType, o.algorithm, epoch, next.ReleaseThreshold, secret)
+	epoch := max(newestEpoch(chain), last.Epoch()) + 1
+	entries, err := o.releaseKeys(h, deviceType, epoch, next.ReleaseThreshold)
 	if err != nil {
 		return err
 	}
@@ -90,6 +86,40 @@ func (o *keyRotateOptions) run(deviceType string) error {
 	}
 	next.Releases = append(next.Releases, entries...)
 	return putUnsigned(o.env, h, next)
+}
+
+// releaseKeys returns the keys of an epoch that no keyset had yet: those that an
+// earlier rotation made, if it did not come about, or new ones.
+func (o *keyRotateOptions) releaseKeys(h *home.Home, deviceType string, epoch uint32, count int) ([]trust.SignerKey, error) {
+	var entries []trust.SignerKey
+	for _, name := range releaseKeyNames(deviceType, epoch, count) {
+		k, err := h.Key(name)
+		if err != nil || k.Purpose != home.ReleaseOf(deviceType) {
+			break
+		}
+		entries = append(entries, trust.SignerKey{ID: k.Public.ID(), Algorithm: k.Public.Algorithm(), Epoch: epoch})
+	}
+	if len(entries) == count {
+		o.env.Say("an earlier rotation made the keys of epoch %d, and no keyset lists them yet: they are taken", epoch)
+		return entries, nil
+	}
+	secret, err := o.pass.ForNewKeys("the new release key")
+	if err != nil {
+		return nil, err
+	}
+	return generateReleaseKeys(h, deviceType, o.algorithm, epoch, count, secret)
+}
+
+// newestEpoch returns the newest key epoch of all keysets of a type, dropped
+// keys among them: what a stolen one signed is above all that a new key of the
+// same epoch could sign.
+func newestEpoch(chain []trust.VerifiedKeyset) (epoch uint32) {
+	for _, ks := range chain {
+		for _, k := range ks.Keyset().Releases {
+			epoch = max(epoch, k.Epoch)
+		}
+	}
+	return epoch
 }
 
 // putUnsigned makes ks the request of its device type and shows it.

@@ -13,7 +13,7 @@ func keysetDiscardCommand(e *env.Env) *cobra.Command {
 		Long:              "Forget the keyset that waits for signatures, with those it has. Copies that were exported stay what they are.",
 		Example:           "  ota keyset discard sensor_v1",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: CompleteTypes(e),
+		ValidArgsFunction: CompleteTypeArg(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := e.Home()
 			if err != nil {

@@ -18,7 +18,7 @@ all keysets of the type, oldest first, and the public keys they name.`,
 		Example: `  ota keyset export sensor_v1 -o sensor_v1.keyset
   ota keyset export sensor_v1 --bundle -o sensor_v1.bundle`,
 		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: CompleteTypes(e),
+		ValidArgsFunction: CompleteTypeArg(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if bundle && len(args) > 1 {
 				return exit.Usagef("a bundle holds all versions")
@@ -37,7 +37,7 @@ all keysets of the type, oldest first, and the public keys they name.`,
 			return e.WriteFile(output, data, 0o644)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "-", "where it goes")
+	cmd.Flags().StringVarP(&output, "output", "o", "-", "where it goes: `FILE`, or - for standard output")
 	cmd.Flags().BoolVar(&bundle, "bundle", false, "all keysets of the type and their public keys")
 	return cmd
 }

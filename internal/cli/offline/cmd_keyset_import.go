@@ -49,34 +49,37 @@ func (o *keysetImportOptions) run(files []string) error {
 	if err != nil {
 		return err
 	}
+	done := record.Table{}
 	for _, file := range files {
-		if err := o.importFile(h, file); err != nil {
+		rows, err := o.importFile(h, file)
+		if err != nil {
 			return fmt.Errorf("import %s: %w", file, err)
 		}
+		done = append(done, rows...)
 	}
-	return nil
+	return o.env.Print(done)
 }
 
-func (o *keysetImportOptions) importFile(h *home.Home, file string) error {
+func (o *keysetImportOptions) importFile(h *home.Home, file string) (record.Table, error) {
 	data, err := o.env.ReadFile(file, trust.MaxBundle)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b, err := readKeysets(data)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	done := record.Table{}
 	for _, raw := range b.Keysets {
 		row, err := o.importKeyset(h, raw, b.Keys)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if row != nil {
 			done = append(done, row)
 		}
 	}
-	return o.env.Print(done)
+	return done, nil
 }
 
 // importKeyset takes one keyset; one that this home has already is passed over.

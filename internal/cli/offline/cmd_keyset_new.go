@@ -45,7 +45,7 @@ threshold of the new one signed it. So a root is replaced while enough of the ol
   ota keyset new sensor_v1 --add-root root-4 --remove-root root-1
   ota keyset new sensor_v1 --floor 3`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: CompleteTypes(e),
+		ValidArgsFunction: CompleteTypeArg(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.flags = cmd.Flags().Changed
 			return o.run(args[0])
@@ -54,12 +54,12 @@ threshold of the new one signed it. So a root is replaced while enough of the ol
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.addRoots, "add-root", nil, "add the root `KEY`, a name in the home; may be repeated")
 	flags.StringArrayVar(&o.removeRoots, "remove-root", nil, "drop the root `KEY`; may be repeated")
-	flags.IntVar(&o.rootThreshold, "root-threshold", 0, "how many roots must sign a keyset")
+	flags.IntVar(&o.rootThreshold, "root-threshold", 0, "the `NUMBER` of roots that must sign a keyset")
 	flags.StringArrayVar(&o.addReleases, "add-release", nil, "add the release `KEY`, a name in the home; may be repeated")
 	flags.StringArrayVar(&o.removeReleases, "remove-release", nil, "drop (revoke) the release `KEY`; may be repeated")
-	flags.IntVar(&o.releaseThreshold, "release-threshold", 0, "how many release keys must sign a manifest")
-	flags.Uint32Var(&o.epoch, "epoch", 0, "key epoch of --add-release (default: the next)")
-	flags.Uint32Var(&o.floor, "floor", 0, "security floor: the lowest security counter devices install")
+	flags.IntVar(&o.releaseThreshold, "release-threshold", 0, "the `NUMBER` of release keys that must sign a manifest")
+	flags.Uint32Var(&o.epoch, "epoch", 0, "key epoch of --add-release, a `NUMBER` (default: the next)")
+	flags.Uint32Var(&o.floor, "floor", 0, "security floor: the lowest security counter devices install, a `NUMBER`")
 	flags.BoolVar(&o.serviceSkips, "service-skips-freshness", false, "a physical service port may install without an authenticated response")
 	for _, name := range []string{"add-root", "remove-root", "add-release", "remove-release"} {
 		cmd.RegisterFlagCompletionFunc(name, completeKeys(e))
@@ -131,13 +131,12 @@ func (o *keysetNewOptions) change(h *home.Home, ks *trust.Keyset) error {
 		return err
 	}
 	epoch := o.epoch
-	for _, k := range ks.Releases {
-		if o.epoch == 0 {
-			epoch = max(epoch, k.Epoch)
+	if epoch == 0 {
+		chain, err := h.Keysets(ks.DeviceType)
+		if err != nil {
+			return err
 		}
-	}
-	if o.epoch == 0 {
-		epoch++
+		epoch = newestEpoch(chain) + 1
 	}
 	if ks.Releases, err = o.changeList(h, ks.Releases, o.addReleases, o.removeReleases, home.ReleaseOf(ks.DeviceType), epoch); err != nil {
 		return err

@@ -21,7 +21,7 @@ and the public keys: one file to carry to each machine that holds a root.
 Several holders may sign in turn, or each a copy: import unites the signatures.`,
 		Example:           `  ota keyset request sensor_v1 -o /media/stick/sensor_v1.request`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: CompleteTypes(e),
+		ValidArgsFunction: CompleteTypeArg(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := e.Home()
 			if err != nil {
@@ -42,9 +42,9 @@ Several holders may sign in turn, or each a copy: import unites the signatures.`
 				return err
 			}
 			e.Say("wrote %s", output)
-			return r.show(e, h)
+			return r.print(e, h)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "where it goes (default: TYPE.request)")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "where it goes: `FILE` (default: TYPE.request)")
 	return cmd
 }

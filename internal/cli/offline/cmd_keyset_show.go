@@ -20,7 +20,7 @@ func keysetShowCommand(e *env.Env) *cobra.Command {
   ota keyset show sensor_v1 1 --json
   ota keyset show sensor_v1 --waiting      # the one that waits for signatures`,
 		Args:              cobra.RangeArgs(1, 2),
-		ValidArgsFunction: CompleteTypes(e),
+		ValidArgsFunction: CompleteTypeArg(e),
 		RunE: func(_ *cobra.Command, args []string) error {
 			h, err := e.Home()
 			if err != nil {

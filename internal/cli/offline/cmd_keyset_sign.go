@@ -8,6 +8,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
+	"github.com/secure-ota/secure-ota/internal/cli/record"
 	"github.com/secure-ota/secure-ota/internal/home"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -33,7 +34,7 @@ Without --key or --signer all private root keys of the home that count for it si
 		ValidArgsFunction: completeTypesOrFiles(e),
 		RunE:              func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
 	}
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "where the signed request goes (default: FILE itself)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "where the signed request goes: `FILE` (default: the one it was read from)")
 	o.add(cmd, "a root key")
 	o.pass.FileFlag(cmd.Flags())
 	return cmd
@@ -96,16 +97,16 @@ func (o *keysetSignOptions) signFile(h *home.Home, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	if o.output == "" {
+		o.output = file
+	}
 	if err := o.sign(h, r); err != nil {
 		return err
 	}
 	if data, err = r.bundle.Encode(); err != nil {
 		return err
 	}
-	if o.output == "" {
-		o.output = file
-	}
-	if err := o.env.WriteFile(o.output, data, 0o644); err != nil {
+	if err := o.env.WriteFile(o.output, data, 0o644); err != nil || o.output == "-" {
 		return err
 	}
 	o.env.Say("signed; next, where it came from: ota keyset import %s", o.output)
@@ -114,15 +115,16 @@ func (o *keysetSignOptions) signFile(h *home.Home, file string) error {
 
 // sign shows what is about to be signed before it asks for a passphrase.
 func (o *keysetSignOptions) sign(h *home.Home, r *request) error {
-	shown := *o.env
-	if o.output == "-" {
-		shown.Stdout = o.env.Stderr
-	}
-	if err := r.show(&shown, h); err != nil {
+	err := r.show(h, func(said record.Record) error {
+		if o.output == "-" {
+			return o.env.PrintTo(o.env.Stderr, said)
+		}
+		return o.env.Print(said)
+	})
+	if err != nil {
 		return err
 	}
 	var signers []signer
-	var err error
 	if o.given() {
 		signers, err = o.load(h)
 	} else {

@@ -33,7 +33,7 @@ only devices provisioned without a vendor, and the sequence is 1.1 or --sequence
 	o.spec.Flags(cmd)
 	cmd.MarkFlagRequired("device-type")
 	cmd.MarkFlagRequired("version")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "where the manifest goes (default: FILE.manifest)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "where the manifest goes: `FILE` (default: FILE.manifest)")
 	cmd.AddCommand(manifestSignCommand(e))
 	return cmd
 }
@@ -53,7 +53,7 @@ func (o *manifestOptions) run(file string) error {
 	if err != nil {
 		return err
 	}
-	r, err := o.spec.Build(h, file, 0)
+	r, err := o.spec.Build(h, file, nil)
 	if err != nil {
 		return err
 	}

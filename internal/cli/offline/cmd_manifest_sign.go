@@ -27,7 +27,7 @@ keys, each holder runs this in turn. What is signed is shown.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
 	}
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "where the signed manifest goes (default: MANIFEST itself)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "where the signed manifest goes: `FILE` (default: MANIFEST itself)")
 	o.add(cmd, "a release key of the type")
 	o.pass.FileFlag(cmd.Flags())
 	cmd.MarkFlagsOneRequired("key", "signer")
@@ -94,7 +94,7 @@ func checkSigners(chain []trust.VerifiedKeyset, deviceType string, signers []sig
 		}
 		purpose := home.Purpose(k.Key.Purpose)
 		if purpose != home.ForFirmware && purpose != home.ReleaseOf(deviceType) {
-			return fmt.Errorf("key %s: %w: its purpose is %q", k.Public().ID(), ErrNotReleaseKey, purpose)
+			return fmt.Errorf("key %s: %w: its purpose is %q", nameOf(s), ErrNotReleaseKey, purpose)
 		}
 	}
 	return nil

@@ -53,9 +53,9 @@ keyset, see "ota manifest".`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.keyOut, "key-out", "", "make a new key and write it to `FILE`, which must not exist")
-	flags.StringVar(&o.publicKeyOut, "public-key-out", "", "where the public key of --key-out goes (default: public_key.pem beside it)")
+	flags.StringVar(&o.publicKeyOut, "public-key-out", "", "where the public key of --key-out goes: `FILE` (default: public_key.pem beside it)")
 	flags.StringVar(&o.hmacKey, "hmac-key", "", "MAC the file with HMAC-SHA-256 under the 32 bytes in `FILE`, raw or in hex")
-	flags.StringVarP(&o.output, "output", "o", "", "where the signature goes (default: FILE.sig, with --hmac-key FILE.hmac)")
+	flags.StringVarP(&o.output, "output", "o", "", "where the signature goes: `FILE` (default: FILE.sig, with --hmac-key FILE.hmac)")
 	o.add(cmd, "an RSA-2048 key")
 	o.pass.Flags(flags)
 	cmd.MarkFlagsOneRequired("key", "key-out", "signer", "hmac-key")
@@ -143,7 +143,7 @@ func (o *signOptions) signWithNewKey(file string) error {
 	if err != nil {
 		return err
 	}
-	sig, said, err := o.sign(file, newFileSigner(key))
+	sig, said, err := o.sign(file, newFileSigner(o.keyOut, key))
 	if err != nil {
 		return err
 	}

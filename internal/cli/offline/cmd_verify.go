@@ -56,6 +56,9 @@ func (o *verifyOptions) run(file string) error {
 		return err
 	}
 	sig, err := o.env.ReadFile(o.signature, maxBareSignature)
+	if errors.Is(err, env.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", trust.ErrBareSize, err)
+	}
 	if err != nil {
 		return fmt.Errorf("read signature: %w", err)
 	}

@@ -26,6 +26,14 @@ func (v textValue) Set(s string) error { return v.UnmarshalText([]byte(s)) }
 func (textValue) String() string       { return "" }
 func (textValue) Type() string         { return "text" }
 
+// A typeName is the name of a device type.
+type typeName string
+
+func (n *typeName) UnmarshalText(text []byte) error {
+	*n = typeName(text)
+	return manifest.CheckName(string(text))
+}
+
 // A date is a moment, given as 2027-01-31 or 2027-01-31T12:00:00Z.
 type date struct{ time.Time }
 

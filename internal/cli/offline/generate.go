@@ -28,14 +28,10 @@ func generate(a algorithm, purpose home.Purpose) (*signing.Key, error) {
 // the release threshold asks for, and returns their entries for a keyset.
 func generateReleaseKeys(h *home.Home, deviceType string, a algorithm, epoch uint32, count int, passphrase []byte) ([]trust.SignerKey, error) {
 	var entries []trust.SignerKey
-	for i := range count {
+	for _, name := range releaseKeyNames(deviceType, epoch, count) {
 		key, err := generate(a, home.ReleaseOf(deviceType))
 		if err != nil {
 			return nil, err
-		}
-		name := fmt.Sprintf("release-%s-%d", deviceType, epoch)
-		if count > 1 {
-			name += string(rune('a' + i))
 		}
 		if _, err := h.AddKey(name, key, passphrase); err != nil {
 			return nil, err
@@ -43,4 +39,17 @@ func generateReleaseKeys(h *home.Home, deviceType string, a algorithm, epoch uin
 		entries = append(entries, trust.SignerKey{ID: key.Public().ID(), Algorithm: key.Public().Algorithm(), Epoch: epoch})
 	}
 	return entries, nil
+}
+
+// releaseKeyNames returns the names of the release keys of an epoch.
+func releaseKeyNames(deviceType string, epoch uint32, count int) []string {
+	name := fmt.Sprintf("release-%s-%d", deviceType, epoch)
+	if count == 1 {
+		return []string{name}
+	}
+	var names []string
+	for i := range count {
+		names = append(names, name+string(rune('a'+i)))
+	}
+	return names
 }

@@ -100,7 +100,7 @@ func (r *request) mayGive() []trust.KeyID {
 func (r *request) sign(signers []signer) error {
 	for _, s := range signers {
 		if !slices.Contains(r.mayGive(), s.Public().ID()) {
-			return fmt.Errorf("key %s: %w: it is no root of this keyset, nor of the one before it", s.Public().ID(), ErrWrongPurpose)
+			return fmt.Errorf("key %s: %w: it is no root of this keyset, nor of the one before it", nameOf(s), ErrWrongPurpose)
 		}
 		signed, err := trust.SignKeyset(r.raw(), s)
 		if err != nil {
@@ -127,9 +127,9 @@ func (r *request) rootsAtHand(f *signerFlags, h *home.Home) ([]signer, error) {
 		}
 		private, err := h.LoadKey(k.Name, f.pass.ForKey(k.Name))
 		if err != nil {
-			return nil, err
+			return nil, env.AboutFile(h.PrivatePath(k.Name), err)
 		}
-		signers = append(signers, newFileSigner(private))
+		signers = append(signers, newFileSigner(k.Name, private))
 	}
 	if len(signers) == 0 {
 		return nil, fmt.Errorf("sign keyset %d of %s: no root at hand: %w", r.keyset.Version, r.keyset.DeviceType, home.ErrNoPrivate)
@@ -138,7 +138,7 @@ func (r *request) rootsAtHand(f *signerFlags, h *home.Home) ([]signer, error) {
 }
 
 // show prints the keyset to be signed, and what it changes.
-func (r *request) show(e *env.Env, h *home.Home) error {
+func (r *request) show(h *home.Home, print func(record.Record) error) error {
 	c, err := homeContext(h)
 	if err != nil {
 		return err
@@ -151,7 +151,12 @@ func (r *request) show(e *env.Env, h *home.Home) error {
 		return err
 	}
 	result.Record.Add("changes", changes(r.before, r.keyset, c.Name))
-	return e.Print(result.Record)
+	return print(result.Record)
+}
+
+// print is show on standard output.
+func (r *request) print(e *env.Env, h *home.Home) error {
+	return r.show(h, func(said record.Record) error { return e.Print(said) })
 }
 
 // printRequest prints the request that waits in the home.
@@ -160,7 +165,7 @@ func printRequest(e *env.Env, h *home.Home, deviceType string) error {
 	if err != nil {
 		return err
 	}
-	return r.show(e, h)
+	return r.print(e, h)
 }
 
 // changes says in words what a keyset changes.

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/secure-ota/secure-ota/internal/cli/env"
-	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/home"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/trust"
@@ -47,16 +46,16 @@ func NewReleaseSpec(e *env.Env) *ReleaseSpec { return &ReleaseSpec{signers: newS
 // Flags adds the flags of a release.
 func (s *ReleaseSpec) Flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&s.DeviceType, "device-type", "", "the `TYPE` of device it is for")
+	textFlag(flags, (*typeName)(&s.DeviceType), "device-type", "the `TYPE` of device it is for")
 	textFlag(flags, &s.Version, "version", "semantic `VERSION`, such as 2.1.0")
-	flags.StringVar(&s.Notes, "release-notes", "", "notes for people")
+	flags.StringVar(&s.Notes, "release-notes", "", "notes for people, a `TEXT`")
 	flags.StringArrayVar(&s.CVEs, "cve", nil, "a vulnerability it fixes, such as `CVE-2024-12345`; may be repeated")
 	flags.StringArrayVar(&s.SBOMs, "sbom", nil, "an SBOM `FILE`, named by its digest; may be repeated")
 	flags.StringArrayVar(&s.Hardware, "hardware", nil, "a hardware `REVISION` that may install it; may be repeated (default: all)")
-	flags.StringVar(&s.Component, "component", "", "the component it is for (default: the main firmware)")
+	flags.StringVar(&s.Component, "component", "", "the `NAME` of the component it is for (default: the main firmware)")
 	textFlag(flags, (*releaseNumber)(&s.Sequence), "sequence", "release `NUMBER`, or EPOCH.NUMBER (default: last + 1)")
-	flags.Uint32Var(&s.SecurityCounter, "security-counter", 0, "raise it when older code must never return")
-	flags.Uint32Var(&s.KeysetVersion, "keyset-version", 0, "lowest keyset version a device must hold (default: the oldest that lists the key)")
+	flags.Uint32Var(&s.SecurityCounter, "security-counter", 0, "a higher `NUMBER` when older code must never return")
+	flags.Uint32Var(&s.KeysetVersion, "keyset-version", 0, "lowest keyset `VERSION` a device must hold (default: the oldest that lists the key)")
 	textFlag(flags, &s.Expires, "expires", "`DATE` after which devices with a clock refuse it")
 	textFlag(flags, &s.OldestReturn, "rollback-window", "oldest `SEQUENCE` to which a device may return by itself (default: none)")
 	flags.BoolVar(&s.Security, "security", false, "mark it as fixing a vulnerability")
@@ -79,11 +78,18 @@ type Release struct {
 	Missing  error                  // what it lacks to verify; nil without a home
 }
 
+// ErrUnsigned means that nobody was named who signs what is to be published.
+var ErrUnsigned = errors.New("the release is not signed: nobody is named who signs it")
+
 // Build hashes the image, makes the manifest and the release document, and
 // signs it with the keys given. h may be nil: then there is no vendor, the key
-// epoch is 1, and nothing tells whether the keys are the right ones. known is
-// the last sequence that a repository has, 0 if it is not known.
-func (s *ReleaseSpec) Build(h *home.Home, image string, known manifest.Sequence) (*Release, error) {
+// epoch is 1, and nothing tells whether the keys are the right ones. With
+// published the release is for a repository that has this, and what that would
+// refuse is refused; nil: who it is for is not known, and others may sign it.
+func (s *ReleaseSpec) Build(h *home.Home, image string, published *Published) (*Release, error) {
+	if published != nil && !s.signers.given() {
+		return nil, fmt.Errorf("%s %s: %w", s.DeviceType, s.Version, ErrUnsigned)
+	}
 	signers, err := s.signers.load(h)
 	if err != nil {
 		return nil, err
@@ -107,8 +113,17 @@ func (s *ReleaseSpec) Build(h *home.Home, image string, known manifest.Sequence)
 	if m.KeysetVersion == 0 {
 		m.KeysetVersion = oldestKeysetWith(chain, epoch)
 	}
+	if published != nil && len(chain) > 0 {
+		ks := chain[len(chain)-1].Keyset()
+		if err := enough(ks, signers); err != nil {
+			return nil, err
+		}
+		if err := published.allows(m, ks, epoch); err != nil {
+			return nil, err
+		}
+	}
 	// The sequence last: what is refused before it takes none.
-	if m.Sequence, err = s.sequence(h, epoch, known); err != nil {
+	if err = s.number(h, m, epoch, published); err != nil {
 		return nil, err
 	}
 	r := &Release{Manifest: m, Document: document}
@@ -125,10 +140,6 @@ func (s *ReleaseSpec) Build(h *home.Home, image string, known manifest.Sequence)
 
 // describe makes the manifest but for its place in the order of releases.
 func (s *ReleaseSpec) describe(h *home.Home, image string) (*manifest.Manifest, []byte, error) {
-	// What the flags say wrongly is found before a large image is read.
-	if err := manifest.CheckName(s.DeviceType); err != nil {
-		return nil, nil, exit.Usagef("--device-type: %w", err)
-	}
 	vendor := ""
 	if h != nil {
 		vendor = h.Vendor()
@@ -189,9 +200,10 @@ func hashImage(e *env.Env, name string) (manifest.Digest, int64, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	size, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{f}, make([]byte, hashChunk))
+	// Not a byte more than shows that it is too large: it may be a device.
+	size, err := io.CopyBuffer(struct{ io.Writer }{h}, io.LimitReader(f, manifest.MaxImageSize+1), make([]byte, hashChunk))
 	if err != nil {
-		return manifest.Digest{}, 0, fmt.Errorf("read %s: %w", name, err)
+		return manifest.Digest{}, 0, fmt.Errorf("hash image: %w", err)
 	}
 	return manifest.Digest(h.Sum(nil)), size, nil
 }
@@ -238,7 +250,7 @@ func commonEpoch(ks *trust.Keyset, signers []signer) (epoch uint32, err error) {
 		id := s.Public().ID()
 		i := slices.IndexFunc(ks.Releases, func(k trust.SignerKey) bool { return k.ID == id })
 		if i < 0 {
-			return 0, fmt.Errorf("key %s: %w by keyset version %d of %s", id, ErrNotReleaseKey, ks.Version, ks.DeviceType)
+			return 0, fmt.Errorf("key %s: %w by keyset version %d of %s", nameOf(s), ErrNotReleaseKey, ks.Version, ks.DeviceType)
 		}
 		if epoch != 0 && ks.Releases[i].Epoch != epoch {
 			return 0, fmt.Errorf("keys of epochs %d and %d: %w: one release has one epoch", epoch, ks.Releases[i].Epoch, trust.ErrWrongEpoch)
@@ -260,23 +272,25 @@ func oldestKeysetWith(chain []trust.VerifiedKeyset, epoch uint32) uint32 {
 	return 1
 }
 
-func (s *ReleaseSpec) sequence(h *home.Home, epoch uint32, known manifest.Sequence) (manifest.Sequence, error) {
-	seq := s.Sequence
+// number gives the manifest its sequence.
+func (s *ReleaseSpec) number(h *home.Home, m *manifest.Manifest, epoch uint32, published *Published) error {
+	seq, known := s.Sequence, manifest.Sequence(0)
+	if published != nil {
+		known = published.Sequence
+	}
 	if seq != 0 && seq.Epoch() == 0 {
 		seq = manifest.NewSequence(epoch, seq.Number())
 	}
 	switch {
-	case h == nil && seq == 0:
-		return manifest.NewSequence(epoch, 1), nil
 	case h == nil:
-		return seq, nil
+		m.Sequence = max(seq, manifest.NewSequence(epoch, 1))
+		return nil
 	case seq == 0:
-		return h.NextSequence(s.DeviceType, epoch, known)
+		return h.NextSequence(m, epoch, known, published != nil)
 	case seq <= known:
-		return 0, fmt.Errorf("sequence %s: %w: the repository has %s", seq, trust.ErrOldSequence, known)
-	default:
-		return seq, h.UseSequence(s.DeviceType, seq)
+		return fmt.Errorf("sequence %s: %w: the repository has %s", seq, trust.ErrOldSequence, known)
 	}
+	return h.UseSequence(m, seq)
 }
 
 // verify checks what was signed as a device with the newest keyset would. That

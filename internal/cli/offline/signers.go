@@ -29,9 +29,20 @@ type signer interface {
 type fileSigner struct {
 	*signing.Key
 	signing.FirmwareSigner
+	name string // by which it was asked for
 }
 
-func newFileSigner(k *signing.Key) signer { return fileSigner{k, signing.FirmwareSigner{Key: k}} }
+func newFileSigner(name string, k *signing.Key) signer {
+	return fileSigner{k, signing.FirmwareSigner{Key: k}, name}
+}
+
+// nameOf returns what people call a signer's key.
+func nameOf(s signer) string {
+	if f, ok := s.(fileSigner); ok {
+		return f.name
+	}
+	return s.Public().ID().String()
+}
 
 // signerFlags are the flags that say who signs: keys by file or by their name
 // in the home, or another program.
@@ -67,7 +78,7 @@ func (f *signerFlags) load(h *home.Home) ([]signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		signers = append(signers, newFileSigner(k))
+		signers = append(signers, newFileSigner(ref, k))
 	}
 	if f.signer != "" {
 		public, _, err := loadPublicKey(f.env, h, f.signerPublic)
@@ -101,14 +112,14 @@ func (f *signerFlags) loadKey(h *home.Home, ref string) (*signing.Key, error) {
 	if h != nil {
 		k, err := h.LoadKey(ref, f.pass.ForKey(ref))
 		if !errors.Is(err, home.ErrNoKey) {
-			return k, err
+			return k, env.AboutFile(h.PrivatePath(ref), err)
 		}
 	}
 	k, err := signing.LoadPrivateKey(ref, f.pass.ForKey(ref))
 	if errors.Is(err, fs.ErrNotExist) && h != nil && manifest.CheckName(ref) == nil {
 		return nil, fmt.Errorf("key %s: %w, and there is no such file", ref, home.ErrNoKey)
 	}
-	return k, err
+	return k, env.AboutFile(ref, err)
 }
 
 // maxPublicKey bounds a public key file, in bytes.
@@ -168,6 +179,16 @@ func CompleteTypes(e *env.Env) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return types, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// CompleteTypeArg completes a device type that is the first argument.
+func CompleteTypeArg(e *env.Env) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return CompleteTypes(e)(cmd, args, prefix)
 	}
 }
 

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/secure-ota/secure-ota/internal/cli/secret"
 	"github.com/secure-ota/secure-ota/signing"
@@ -37,8 +35,10 @@ type Source struct {
 	Stderr io.Writer           // where the question and warnings go
 	Getenv func(string) string // of the process
 
-	File string // --passphrase-file
+	File string // --passphrase-file; "-" is Stdin
 	None bool   // --no-passphrase
+
+	read []byte // what File holds: a pipe is there only once, and there may be several keys
 }
 
 // Flags adds the flags for commands that make keys.
@@ -49,7 +49,7 @@ func (s *Source) Flags(flags *pflag.FlagSet) {
 
 // FileFlag adds the flag for commands that only use keys.
 func (s *Source) FileFlag(flags *pflag.FlagSet) {
-	flags.StringVar(&s.File, "passphrase-file", "", "read the passphrase of the key from the first line of `FILE`")
+	flags.StringVar(&s.File, "passphrase-file", "", "read the passphrase of the key from the first line of `FILE` (- is standard input)")
 }
 
 // ForKey returns the question that package signing asks when the named key
@@ -60,7 +60,7 @@ func (s *Source) ForKey(name string) signing.Passphrase {
 		if err != nil || len(given) > 0 {
 			return given, err
 		}
-		if fd, ok := s.terminal(); ok {
+		if fd, ok := secret.Terminal(s.Stdin); ok {
 			return s.ask(fd, fmt.Sprintf("passphrase of %s: ", name))
 		}
 		return nil, signing.ErrNoPassphrase
@@ -79,7 +79,7 @@ func (s *Source) ForNewKeys(what string) ([]byte, error) {
 	if err != nil || len(given) > 0 {
 		return given, err
 	}
-	fd, ok := s.terminal()
+	fd, ok := secret.Terminal(s.Stdin)
 	if !ok {
 		return nil, fmt.Errorf("passphrase for %s: %w", what, ErrNone)
 	}
@@ -102,39 +102,40 @@ func (s *Source) ForNewKeys(what string) ([]byte, error) {
 
 // given returns what the flag or the environment gives, nil if neither does.
 func (s *Source) given() ([]byte, error) {
-	if s.File != "" {
-		return readFile(s.File)
+	if s.File == "" {
+		return []byte(s.Getenv(Variable)), nil
 	}
-	return []byte(s.Getenv(Variable)), nil
+	if s.read == nil {
+		line, err := s.readFile()
+		if err != nil {
+			return nil, fmt.Errorf("read passphrase: %w", err)
+		}
+		s.read = line
+	}
+	return s.read, nil
 }
 
-func readFile(name string) ([]byte, error) {
-	text, err := secret.ReadFile(name, maxLength+2)
-	if err != nil {
-		return nil, fmt.Errorf("read passphrase: %w", err)
+func (s *Source) readFile() (line []byte, err error) {
+	var text []byte
+	if s.File == "-" {
+		text, err = io.ReadAll(io.LimitReader(s.Stdin, maxLength+2))
+	} else {
+		text, err = secret.ReadFile(s.File, maxLength+2)
 	}
-	line, _, _ := bytes.Cut(text, []byte("\n"))
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ = bytes.Cut(text, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if len(line) == 0 || len(line) > maxLength {
-		return nil, fmt.Errorf("read passphrase %s: the first line has %d bytes, want 1 to %d", name, len(line), maxLength)
+		return nil, fmt.Errorf("%s: the first line has %d bytes, want 1 to %d", s.File, len(line), maxLength)
 	}
 	return line, nil
 }
 
-func (s *Source) terminal() (fd int, ok bool) {
-	f, isFile := s.Stdin.(*os.File)
-	if !isFile {
-		return 0, false
-	}
-	fd = int(f.Fd())
-	return fd, term.IsTerminal(fd)
-}
-
 func (s *Source) ask(fd int, question string) ([]byte, error) {
-	fmt.Fprint(s.Stderr, question)
-	answer, err := term.ReadPassword(fd)
-	fmt.Fprintln(s.Stderr)
-	if err != nil && err != io.EOF {
+	answer, err := secret.Ask(fd, s.Stderr, question)
+	if err != nil {
 		return nil, fmt.Errorf("read passphrase: %w", err)
 	}
 	if len(answer) > maxLength {

@@ -96,24 +96,25 @@ func (r Record) WriteText(w io.Writer) error {
 func (r Record) text(out *bytes.Buffer, indent string) {
 	width := 0
 	for _, f := range r {
-		width = max(width, len(f.Name))
+		width = max(width, utf8.RuneCountInString(oneLine(f.Name)))
 	}
 	for _, f := range r {
+		name := oneLine(f.Name)
 		switch v := f.Value.(type) {
 		case Record:
-			fmt.Fprintf(out, "%s%s\n", indent, f.Name)
+			fmt.Fprintf(out, "%s%s\n", indent, name)
 			v.text(out, indent+"  ")
 		case Table:
 			if len(v) == 0 {
-				fmt.Fprintf(out, "%s%-*s  -\n", indent, width, f.Name)
+				fmt.Fprintf(out, "%s%-*s  -\n", indent, width, name)
 				continue
 			}
-			fmt.Fprintf(out, "%s%s\n", indent, f.Name)
+			fmt.Fprintf(out, "%s%s\n", indent, name)
 			v.text(out, indent+"  ")
 		default:
-			fmt.Fprintf(out, "%s%-*s  %s", indent, width, f.Name, lines(show(v), indent, width+2))
+			fmt.Fprintf(out, "%s%-*s  %s", indent, width, name, lines(show(v), indent, width+2))
 			if f.Note != "" {
-				fmt.Fprintf(out, "  (%s)", clean(f.Note))
+				fmt.Fprintf(out, "  (%s)", oneLine(f.Note))
 			}
 			out.WriteByte('\n')
 		}
@@ -139,7 +140,7 @@ func (t Table) text(out *bytes.Buffer, indent string) {
 	for _, r := range t {
 		var row []string
 		for _, f := range r {
-			row = append(row, strings.ReplaceAll(show(f.Value), "\n", " "))
+			row = append(row, oneLine(show(f.Value)))
 		}
 		rows = append(rows, row)
 	}
@@ -164,7 +165,7 @@ func show(v any) string {
 	case nil:
 		return "-"
 	case string:
-		return orDash(clean(v))
+		return orDash(Clean(v))
 	case []byte:
 		return orDash(hex.EncodeToString(v))
 	case bool:
@@ -173,9 +174,9 @@ func show(v any) string {
 		}
 		return "no"
 	case []string:
-		return orDash(clean(strings.Join(v, ", ")))
+		return orDash(Clean(strings.Join(v, ", ")))
 	default:
-		return clean(fmt.Sprint(v))
+		return Clean(fmt.Sprint(v))
 	}
 }
 
@@ -191,9 +192,13 @@ func lines(s, indent string, column int) string {
 	return strings.ReplaceAll(s, "\n", "\n"+indent+strings.Repeat(" ", column))
 }
 
-// clean escapes what could move the cursor or turn the direction of writing:
+// oneLine is Clean for what must not begin a line of its own, which could pass
+// for another field.
+func oneLine(s string) string { return strings.ReplaceAll(Clean(s), "\n", " ") }
+
+// Clean escapes what could move the cursor or turn the direction of writing:
 // objects from elsewhere are shown on the terminals of people with keys.
-func clean(s string) string {
+func Clean(s string) string {
 	safe := func(r rune) bool { return r == '\n' || unicode.IsPrint(r) }
 	if strings.IndexFunc(s, func(r rune) bool { return !safe(r) }) < 0 && utf8.ValidString(s) {
 		return s

@@ -49,7 +49,7 @@ empty   -
 func TestTextEscapesControlCharacters(t *testing.T) {
 	hostile := "\x1b[2Jgood\rbad\u202e\x00\xff\u0007"
 	var out strings.Builder
-	r := Record{{Name: "notes", Value: hostile, Note: hostile}, {Name: "t", Value: Table{{{Name: "cell", Value: hostile + "\nline"}}}}}
+	r := Record{{Name: "label " + hostile + "\nforged  yes", Value: hostile, Note: hostile + "\nforged  yes"}, {Name: "t", Value: Table{{{Name: "cell", Value: hostile + "\nline"}}}}}
 	if err := r.WriteText(&out); err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,12 @@
-// Package secret reads small secrets, such as passphrases and MAC keys, from
-// files that nobody else can read.
+// Package secret reads small secrets, such as passphrases and MAC keys: from
+// files that nobody else can read, and from terminals that do not show them.
 package secret
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 )
@@ -28,11 +29,11 @@ func ReadFile(name string, max int64) ([]byte, error) {
 	}
 	mode := info.Mode()
 	if runtime.GOOS != "windows" && mode.IsRegular() && mode.Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s: %w: mode %04o, want 0600", name, ErrPermissions, mode.Perm())
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w: mode %04o, want 0600", ErrPermissions, mode.Perm())}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	if int64(len(data)) > max {
 		return nil, fmt.Errorf("%s: more than %d bytes", name, max)

@@ -8,8 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,41 +30,25 @@ func header(t *testing.T, alg trust.Algorithm) (trust.PublicKey, string) {
 	return k.Public(), string(text)
 }
 
-// limbs reads an array out of a header, least significant limb first.
-func limbs(t *testing.T, text, name string) *big.Int {
-	t.Helper()
-	m := regexp.MustCompile(name + `\[\d+\] = \{([^}]*)\}`).FindStringSubmatch(text)
-	if m == nil {
-		t.Fatalf("no %s in\n%s", name, text)
-	}
-	v, parts := new(big.Int), strings.Split(m[1], ",")
-	for i := len(parts) - 1; i >= 0; i-- {
-		limb, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(parts[i]), "u"), 0, 32)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v.Or(v.Lsh(v, 32), new(big.Int).SetUint64(limb))
-	}
-	return v
-}
-
 func TestPreparedValuesAreRight(t *testing.T) {
-	key, text := header(t, trust.PS256)
+	key, _ := header(t, trust.PS256)
 	n := key.Key().(*rsa.PublicKey).N
-	if limbs(t, text, "k_n").Cmp(n) != 0 {
+	p := Prepare(key.Key().(*rsa.PublicKey))
+	value := func(limbs []uint32) *big.Int {
+		v := new(big.Int)
+		for _, limb := range slices.Backward(limbs) {
+			v.Or(v.Lsh(v, 32), big.NewInt(int64(limb)))
+		}
+		return v
+	}
+	if value(p.N).Cmp(n) != 0 {
 		t.Error("the modulus is another")
 	}
-	rr := new(big.Int).Exp(big.NewInt(2), big.NewInt(4096), n)
-	if limbs(t, text, "k_rr").Cmp(rr) != 0 {
+	if value(p.RR).Cmp(new(big.Int).Exp(big.NewInt(2), big.NewInt(4096), n)) != 0 {
 		t.Error("rr is not R^2 mod n")
 	}
-	m := regexp.MustCompile(`k_n0inv = (0x[0-9a-f]{8})u`).FindStringSubmatch(text)
-	n0inv, err := strconv.ParseUint(m[1], 0, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if low := uint32(new(big.Int).And(n, big.NewInt(1<<32-1)).Uint64()); low*uint32(n0inv) != ^uint32(0) {
-		t.Error("n * n0inv is not -1 mod 2^32")
+	if p.N[0]*p.N0 != ^uint32(0) {
+		t.Error("n * n0 is not -1 mod 2^32")
 	}
 }
 
@@ -83,12 +66,20 @@ func TestHeaderWorksInC(t *testing.T) {
 	}
 	write("k.h", text)
 	write("main.c", montgomery)
-	build := exec.Command(cc, "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-o", "main", "main.c")
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	include, err := filepath.Abs(filepath.Join("..", "..", "..", "..", "libota", "include"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	out, err := exec.Command(filepath.Join(dir, "main")).Output()
+	for _, bits := range []string{"16", "32"} {
+		// A part with small limbs takes the same header without a warning.
+		build := exec.Command(cc, "-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror",
+			"-DOTA_LIMB_BITS="+bits, "-I"+include, "-o", "main"+bits, "main.c")
+		build.Dir = dir
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	out, err := exec.Command(filepath.Join(dir, "main32")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,39 +94,43 @@ const montgomery = `#include <stdio.h>
 #include "k.h"
 #include "k.h"
 
+#if OTA_LIMB_BITS == 16
+int main(void) { return k.n0 == 0; }
+#else
 int main(void) {
 	uint32_t t[66] = {0};
 	for (int i = 0; i < 64; i++) {
 		uint64_t c = 0;
 		for (int j = 0; j < 64; j++) {
-			c += (uint64_t)k_rr[i] * k_rr[j] + t[j];
+			c += (uint64_t)k.rr[i] * k.rr[j] + t[j];
 			t[j] = (uint32_t)c; c >>= 32;
 		}
 		c += t[64]; t[64] = (uint32_t)c; t[65] = (uint32_t)(c >> 32);
-		uint32_t m = t[0] * k_n0inv;
-		c = ((uint64_t)m * k_n[0] + t[0]) >> 32;
+		uint32_t m = t[0] * k.n0;
+		c = ((uint64_t)m * k.n[0] + t[0]) >> 32;
 		for (int j = 1; j < 64; j++) {
-			c += (uint64_t)m * k_n[j] + t[j];
+			c += (uint64_t)m * k.n[j] + t[j];
 			t[j - 1] = (uint32_t)c; c >>= 32;
 		}
 		c += t[64]; t[63] = (uint32_t)c; t[64] = t[65] + (uint32_t)(c >> 32);
 	}
 	int less = t[64] == 0;
-	for (int j = 63; less && j >= 0 && t[j] >= k_n[j]; j--) if (t[j] > k_n[j] || j == 0) less = 0;
+	for (int j = 63; less && j >= 0 && t[j] >= k.n[j]; j--) if (t[j] > k.n[j] || j == 0) less = 0;
 	if (!less) {
 		uint64_t borrow = 0;
 		for (int j = 0; j < 64; j++) {
-			uint64_t d = (uint64_t)t[j] - k_n[j] - borrow;
+			uint64_t d = (uint64_t)t[j] - k.n[j] - borrow;
 			t[j] = (uint32_t)d; borrow = d >> 63;
 		}
 	}
 	for (int j = 63; j >= 0; j--) printf("%08lx", (unsigned long)t[j]);
 	return K_BITS == 2048u && K_ALG == -37 && k_id[0] == k_id[0] ? 0 : 1;
 }
+#endif
 `
 
-func TestOtherKeysAreBytes(t *testing.T) {
-	for alg, name := range map[trust.Algorithm]string{trust.ESP256: "k_y[32]", trust.Ed25519: "k_key[32]"} {
+func TestOtherKeysAreCOSEKeys(t *testing.T) {
+	for alg, name := range map[trust.Algorithm]string{trust.ESP256: "k_cose[75]", trust.Ed25519: "k_cose[40]"} {
 		if _, text := header(t, alg); !strings.Contains(text, name) || !strings.Contains(text, "k_id[32]") {
 			t.Errorf("%s: no %s in\n%s", alg, name, text)
 		}

@@ -99,12 +99,28 @@ func Object(data []byte, c Context) (Result, error) {
 	if len(data) > MaxSize {
 		return Result{}, fmt.Errorf("%w: %d bytes, the longest have %d", ErrUnknown, len(data), MaxSize)
 	}
+	if len(data) == 0 {
+		return Result{}, fmt.Errorf("%w: it is empty", ErrUnknown)
+	}
+	// What looks like a kind and is none may be a bare signature: one in eight
+	// begins like a CBOR map. If nothing explains it, the first error says why.
+	var first error
 	for _, k := range kinds() {
-		if k.looksLike(data) {
-			return k.explain(data, c)
+		if !k.looksLike(data) {
+			continue
+		}
+		r, err := k.explain(data, c)
+		if err == nil {
+			return r, nil
+		}
+		if first == nil {
+			first = err
 		}
 	}
-	return Result{}, fmt.Errorf("%w: %d bytes that begin with %x", ErrUnknown, len(data), data[:min(len(data), 8)])
+	if first == nil {
+		first = fmt.Errorf("%w: %d bytes that begin with %x", ErrUnknown, len(data), data[:min(len(data), 8)])
+	}
+	return Result{}, first
 }
 
 // start begins a record with what every object has.

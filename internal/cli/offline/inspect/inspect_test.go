@@ -97,6 +97,17 @@ func TestEveryKindIsRecognisedByItsContent(t *testing.T) {
 	}
 }
 
+// A bare signature is random: whatever it begins with, it is one.
+func TestBareSignatureMayBeginLikeAnything(t *testing.T) {
+	for _, begin := range []string{"\xa5\x01", "\xa2\x00", "{\"", "\xd1\x84", "\xd8\x62", "0\x82", "0*"} {
+		data := append([]byte(begin), make([]byte, trust.BareSignatureSize-len(begin))...)
+		r, err := Object(data, Context{})
+		if err != nil || r.Record.Get("kind") != "bare signature" {
+			t.Errorf("%x...: %v, %v", begin, r.Record.Get("kind"), err)
+		}
+	}
+}
+
 // A changed bit never verifies, whatever the change makes of the object.
 func TestChangedBitsNeverVerify(t *testing.T) {
 	all, c := objects(t)

@@ -42,7 +42,7 @@ func explainPrivateKey(data []byte, pemType string, c Context) (Result, error) {
 		return r, nil
 	}
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("private key: %w: %w", trust.ErrMalformed, err)
 	}
 	r.Record.Addn("encrypted", false, "whoever can read the file can sign")
 	r.addKey(k.Public(), home.Purpose(k.Purpose), c)
