@@ -70,7 +70,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.TLSAddress = DefaultTLSAddress
 	}
 	if c.TLSAddress == NoTLS && c.PlainAddress == "" {
-		return c, fmt.Errorf("%w: no listener at all: set TLSAddress or PlainAddress", ErrConfig)
+		return c, fmt.Errorf("%w: no listener: give an address for TLS or a plain one", ErrConfig)
 	}
 	if c.Retry < 0 || c.Retry%time.Second != 0 || c.Retry > 30*24*time.Hour {
 		return c, fmt.Errorf("%w: Retry %s: want whole seconds, at most 30 days", ErrConfig, c.Retry)

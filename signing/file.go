@@ -149,7 +149,7 @@ func ParsePrivateKey(text []byte, passphrase Passphrase) (*Key, error) {
 func parseBlock(block *pem.Block, passphrase Passphrase) (any, error) {
 	switch block.Type {
 	case pemPlain:
-		return x509.ParsePKCS8PrivateKey(block.Bytes)
+		return parsed(x509.ParsePKCS8PrivateKey(block.Bytes))
 	case pemEncrypted:
 		return decrypt(block.Bytes, passphrase)
 	case pemRSA, pemEC:
@@ -157,11 +157,18 @@ func parseBlock(block *pem.Block, passphrase Passphrase) (any, error) {
 			return nil, fmt.Errorf("%w: the old PEM encryption is not supported; convert it with \"openssl pkcs8 -topk8 -scrypt\"", ErrNotPrivate)
 		}
 		if block.Type == pemRSA {
-			return x509.ParsePKCS1PrivateKey(block.Bytes)
+			return parsed(x509.ParsePKCS1PrivateKey(block.Bytes))
 		}
-		return x509.ParseECPrivateKey(block.Bytes)
+		return parsed(x509.ParseECPrivateKey(block.Bytes))
 	}
 	return nil, fmt.Errorf("%w: the PEM block is a %q", ErrNotPrivate, block.Type)
+}
+
+func parsed(private any, err error) (any, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotPrivate, err)
+	}
+	return private, nil
 }
 
 func purposeOf(text []byte) string {

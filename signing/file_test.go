@@ -1,6 +1,7 @@
 package signing_test
 
 import (
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
@@ -96,6 +97,15 @@ func TestFilesThatAreNoPrivateKeysAreRefused(t *testing.T) {
 	} {
 		if _, err := signing.ParsePrivateKey([]byte(text), secret("x")); err == nil {
 			t.Errorf("%s is read as a private key", name)
+		}
+	}
+}
+
+func TestDamagedPEMIsNoPrivateKey(t *testing.T) {
+	for _, kind := range []string{"PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"} {
+		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte{0x30, 0x03, 0x02, 0x01}})
+		if _, err := signing.ParsePrivateKey(text, nil); !errors.Is(err, signing.ErrNotPrivate) {
+			t.Errorf("%s: %v", kind, err)
 		}
 	}
 }

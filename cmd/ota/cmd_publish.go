@@ -90,11 +90,8 @@ func (o *publishOptions) run(ctx context.Context, file string) error {
 // release makes the release, or takes the one that was made elsewhere.
 func (o *publishOptions) release(ctx context.Context, m api.Management, h *home.Home, file string) (*offline.Release, error) {
 	if o.manifest == "" {
-		above, err := published(ctx, m, h, o.spec.DeviceType, o.spec.Sequence != 0)
+		above, err := published(ctx, m, h, o.spec.DeviceType, o.spec.Component, o.spec.Sequence != 0)
 		if err != nil {
-			return nil, err
-		}
-		if above.Version, err = newestVersion(ctx, m, o.spec.DeviceType, o.spec.Component); err != nil {
 			return nil, err
 		}
 		return o.spec.Build(h, file, above)

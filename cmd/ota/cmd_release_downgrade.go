@@ -76,7 +76,7 @@ func (o *downgradeOptions) run(ctx context.Context, deviceType string) error {
 	}
 	return publishAlone(o.env, h, func() error {
 		return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
-			above, err := published(ctx, m, h, deviceType, false)
+			above, err := published(ctx, m, h, deviceType, o.spec.Component, false)
 			if err != nil {
 				return err
 			}

@@ -80,6 +80,10 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &rate) {
 		protocol.SetRetryAfter(w, rate.Wait)
 	}
+	if r.Context().Err() != nil { // who asked has gone: an upload that was interrupted, mostly
+		h.log.Info("api: broken off", "request", id, "method", r.Method, "path", r.URL.Path, "error", err)
+		return
+	}
 	switch code.Status {
 	case http.StatusInternalServerError:
 		h.log.Error("api: failed", "request", id, "method", r.Method, "path", r.URL.Path, "error", err)

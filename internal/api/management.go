@@ -100,6 +100,7 @@ type Release struct {
 	ManifestHash    manifest.Digest        `json:"manifest_hash"` // SHA-256 of the signed manifest
 	Vendor          string                 `json:"vendor"`
 	DeviceType      string                 `json:"device_type"`
+	Component       string                 `json:"component"`
 	Version         version.Version        `json:"version"`
 	Sequence        manifest.Sequence      `json:"sequence"`
 	SecurityCounter uint32                 `json:"security_counter"`

@@ -12,7 +12,7 @@ import (
 func (l local) releaseOf(ctx context.Context, r repository.Release) (Release, error) {
 	m := r.Manifest.Manifest()
 	release := Release{
-		Identity: r.Identity(), ManifestHash: r.ManifestHash, Vendor: m.Vendor, DeviceType: m.DeviceType, Version: m.Version,
+		Identity: r.Identity(), ManifestHash: r.ManifestHash, Vendor: m.Vendor, DeviceType: m.DeviceType, Component: m.Component, Version: m.Version,
 		Sequence: m.Sequence, SecurityCounter: m.SecurityCounter, KeysetVersion: m.KeysetVersion,
 		ImageDigest: m.ImageDigest, ImageSize: int64(m.ImageSize), Downgrade: m.Downgrade(), Security: m.Security(),
 		PublishedAt: r.Published, PublishedBy: r.PublishedBy, Withdrawal: r.Withdrawal,

@@ -48,6 +48,9 @@ func explain(err error) error {
 
 // sentinelOf maps a result code of SQLite. The low byte is the kind of failure.
 func sentinelOf(code int) error {
+	if code == sqlite3.SQLITE_IOERR_SHMSIZE { // the file of the index in memory could not be grown
+		return ErrFull
+	}
 	switch code & 0xff {
 	case sqlite3.SQLITE_CONSTRAINT:
 		return ErrConflict

@@ -13,14 +13,14 @@ import (
 // only make this side refuse, and take a higher sequence.
 type Published struct {
 	Sequence manifest.Sequence
-	Version  version.Version // zero: none of the component, or it may be below
+	Version  version.Version // of the component; zero: none
 	Counter  uint32          // security counter of the newest release
 }
 
 // allows refuses what the repository would refuse of a release of that epoch,
 // before it is numbered and signed.
 func (p *Published) allows(m *manifest.Manifest, ks *trust.Keyset, epoch uint32) error {
-	if p.Version != (version.Version{}) && version.Compare(m.Version, p.Version) <= 0 {
+	if !m.Downgrade() && p.Version != (version.Version{}) && version.Compare(m.Version, p.Version) <= 0 {
 		return fmt.Errorf("version %s is not above the published %s: %w", m.Version, p.Version, trust.ErrOldVersion)
 	}
 	floor := ks.SecurityFloor
