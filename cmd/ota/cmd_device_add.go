@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -117,7 +118,7 @@ func (o *deviceAddOptions) add(ctx context.Context, m api.Management, ref fleet.
 	}
 	if o.output != "-" {
 		// Before the device is made: its secrets are shown this once.
-		if err := offline.RefuseExisting(o.output); err != nil {
+		if err := errors.Join(offline.RefuseExisting(o.output), env.TryOut(o.output)); err != nil {
 			return err
 		}
 	}

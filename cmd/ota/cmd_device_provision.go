@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -15,9 +16,6 @@ import (
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/trust"
 )
-
-// maxFlashImage bounds what is read of an image of a whole flash, in bytes.
-const maxFlashImage = 256 << 20
 
 type provisionOptions struct {
 	env    *env.Env
@@ -87,9 +85,20 @@ func (o *provisionOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := layout.Fits(base, firmware); err != nil {
+		return err
+	}
+	for _, name := range []string{o.image, o.header} {
+		if name == "" {
+			continue
+		}
+		if err := env.TryOut(name); err != nil {
+			return err
+		}
+	}
 	raw, hardware, err := o.source.get(ctx, args)
 	if err != nil {
-		return err
+		return o.source.spent(err)
 	}
 	d, err := o.device(raw, hardware, firmware, signed)
 	if err == nil {
@@ -107,8 +116,11 @@ func (o *provisionOptions) check() (provision.Layout, error) {
 	if o.image == "-" || o.header == "-" {
 		return provision.Layout{}, exit.Usagef("the device's secret goes to no terminal and no pipe: name a file")
 	}
-	if o.patch && o.image == "" {
-		return provision.Layout{}, exit.Usagef("--patch goes with --flash-image")
+	if o.image == "" && (o.patch || o.firmware != "" || o.manifest != "") {
+		return provision.Layout{}, exit.Usagef("--patch, --firmware and --manifest go with --flash-image")
+	}
+	if o.image != "" && o.header != "" && filepath.Clean(o.image) == filepath.Clean(o.header) {
+		return provision.Layout{}, exit.Usagef("the flash image and the C header are two files")
 	}
 	if cheader.Symbol(o.symbol) != o.symbol {
 		return provision.Layout{}, exit.Usagef("--symbol %q: %w", o.symbol, cheader.ErrSymbol)
@@ -131,7 +143,7 @@ func (o *provisionOptions) check() (provision.Layout, error) {
 // read reads the files that are named.
 func (o *provisionOptions) read() (base, firmware, signed []byte, err error) {
 	if o.patch {
-		if base, err = o.env.ReadFile(o.image, maxFlashImage); err != nil {
+		if base, err = o.env.ReadFile(o.image, provision.MaxImage); err != nil {
 			return nil, nil, nil, err
 		}
 	}
@@ -169,28 +181,36 @@ func (o *provisionOptions) device(raw []byte, hardware string, firmware, signed 
 	return d, d.SetFirmware(firmware, signed)
 }
 
-func (o *provisionOptions) write(d *provision.Device, layout provision.Layout, base []byte) error {
+// write makes both files before it writes one.
+func (o *provisionOptions) write(d *provision.Device, layout provision.Layout, base []byte) (err error) {
+	var image, header []byte
 	if o.image != "" {
-		image, err := d.Image(layout, base)
-		if err != nil {
+		if image, err = d.Image(layout, base); err != nil {
 			return err
 		}
-		put := o.env.CreateFile
-		if o.patch {
-			put = o.env.WriteFile
-		}
-		if err := put(o.image, image, 0o600); err != nil {
+	}
+	if o.header != "" {
+		if header, err = d.Header(o.symbol); err != nil {
 			return err
 		}
+	}
+	if o.image != "" {
+		if err := o.writeImage(image); err != nil {
+			return err
+		}
+		o.source.made = false // the key is in the image, whatever becomes of the header
 	}
 	if o.header == "" {
 		return nil
 	}
-	header, err := d.Header(o.symbol)
-	if err != nil {
-		return err
-	}
 	return o.env.CreateFile(o.header, header, 0o600)
+}
+
+func (o *provisionOptions) writeImage(image []byte) error {
+	if o.patch {
+		return o.env.WriteFile(o.image, image, 0o600)
+	}
+	return o.env.CreateFile(o.image, image, 0o600)
 }
 
 func (o *provisionOptions) record(d *provision.Device, layout provision.Layout) record.Record {

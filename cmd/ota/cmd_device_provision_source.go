@@ -34,7 +34,7 @@ type provisionSource struct {
 	rotate   bool
 	hardware string
 
-	made bool // a key, which nobody has seen yet
+	made bool // a key, which is in no file yet
 }
 
 func (s *provisionSource) flags(cmd *cobra.Command) {
@@ -96,7 +96,10 @@ func (s *provisionSource) choose(ctx context.Context, m api.Management, ref *fle
 	if err != nil {
 		return err
 	}
-	if len(info.DeviceTypes) != 1 {
+	if len(info.DeviceTypes) == 0 {
+		return fmt.Errorf("device %s: the server has no device type: %w", ref.ID, fleet.ErrNoKeyset)
+	}
+	if len(info.DeviceTypes) > 1 {
 		return exit.Usagef("the server has %d device types (%s): say which: ota device provision TYPE %s",
 			len(info.DeviceTypes), strings.Join(info.DeviceTypes, ", "), ref.ID)
 	}
@@ -137,17 +140,34 @@ func (s *provisionSource) rotated(ctx context.Context, m api.Management, ref fle
 		}
 		return json.Marshal(p)
 	}
-	info, err := m.Info(ctx)
+	fingerprint, err := s.fingerprint(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	p, err := client.Enrol(ctx, client.Server{URL: s.target.server, Fingerprint: info.Fingerprint}, client.Enrolment{
+	p, err := client.Enrol(ctx, client.Server{URL: s.target.server, Fingerprint: fingerprint}, client.Enrolment{
 		Code: code.Code, DeviceType: ref.DeviceType, Device: ref.ID, HardwareRevision: s.hardware,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(p)
+}
+
+// fingerprint is that of the certificate which the login is held against: in
+// front of the server there may be a proxy with one of its own. A login that
+// trusts the system's CAs has none, and the server says its own.
+func (s *provisionSource) fingerprint(ctx context.Context, m api.Management) (string, error) {
+	if s.env.Getenv(tokenVariable) != "" {
+		if pinned := s.env.Getenv(fingerprintVariable); pinned != "" {
+			return pinned, nil
+		}
+	} else if h, err := s.env.HomeIfAny(); err == nil && h != nil {
+		if l, err := h.Login(strings.TrimSuffix(s.target.server, "/")); err == nil && l.Fingerprint != "" {
+			return l.Fingerprint, nil
+		}
+	}
+	info, err := m.Info(ctx)
+	return info.Fingerprint, err
 }
 
 // spent says what has become of a key that was made, when what follows failed.

@@ -92,12 +92,14 @@ func (o *gatewayOptions) open() (*gateway.Gateway, error) {
 // print prints an event. One that cannot be printed is lost, and nothing else:
 // a full disk under the log stops no device.
 func (o *gatewayOptions) print(e gateway.Event) {
-	line := []byte(strings.ReplaceAll(record.Clean(e.String()), "\n", " ")) // servers and certificates have words in it
+	line := e.String()
 	if o.env.JSON {
-		var err error
-		if line, err = json.Marshal(e, jsontext.AllowInvalidUTF8(true)); err != nil {
+		raw, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true))
+		if err != nil {
 			return
 		}
+		line = string(raw)
 	}
-	fmt.Fprintf(o.env.Stdout, "%s\n", line)
+	// Servers and certificates have words in it; escaped they are JSON as well.
+	fmt.Fprintln(o.env.Stdout, strings.ReplaceAll(record.Clean(line), "\n", " "))
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/gateway"
 	"github.com/secure-ota/secure-ota/otatest"
 )
 
@@ -58,6 +60,20 @@ func TestGatewayServesALine(t *testing.T) {
 	for _, want := range []string{`"event":"connected"`, `"text":"boot loader 1.0"`, `"event":"failed"`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, &out)
+		}
+	}
+}
+
+// The words of servers and certificates are part of events, and one line each.
+func TestEventsDoNotMoveTheCursor(t *testing.T) {
+	e := gateway.Event{Line: "uart", Event: "failed", Text: "valid for \x1b[2J\r\n12:00:00  uart \u009b1A \xff"}
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		o := gatewayOptions{env: &env.Env{Stdout: &out, JSON: asJSON}}
+		o.print(e)
+		line := strings.TrimSuffix(out.String(), "\n")
+		if strings.ContainsAny(line, "\n\r\x1b\u009b") || !strings.Contains(line, "valid for") {
+			t.Errorf("it prints %q", line)
 		}
 	}
 }

@@ -107,6 +107,7 @@ func TestADeviceUpdatesThroughTheGateway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g, said := newGateway(t, server)
 			a := newApp(t, system, "dev-"+name, connect(t, g, clean))
+			a.patience = 5 * time.Second // nothing is lost: a repeat is a defect, not a slow machine
 			if got := a.update(system, 512); !bytes.Equal(got, image) {
 				t.Fatal("another image")
 			}

@@ -348,6 +348,7 @@ func TestRepeats(t *testing.T) {
 	})
 	g, _ := newGateway(t, server)
 	d := newDevice(t, connect(t, g, clean))
+	d.patience = 500 * time.Millisecond
 	first, crc := d.encode(question{Number: 1, Kind: kindCheck, Message: []byte("first"), Most: 100})
 	for range 5 {
 		d.port.Write(first)
@@ -402,6 +403,7 @@ func TestAnInterruptedFrame(t *testing.T) {
 	server, _ := fakeServer(t, serveImage(firmware(1000)))
 	g, _ := newGateway(t, server)
 	d := newDevice(t, connect(t, g, clean))
+	d.patience = 5 * time.Second
 	q := anImage
 	q.Most = 10
 	wire, _ := d.encode(q)

@@ -158,6 +158,8 @@ func (d *Device) SetFirmware(image, signedManifest []byte) error {
 // admit holds a manifest against the device and its firmware.
 func (d *Device) admit(m *manifest.Manifest) error {
 	switch {
+	case m.Component != "":
+		return fmt.Errorf("%w: %q, and the device's own firmware has none", trust.ErrWrongComponent, m.Component)
 	case len(m.HardwareRevisions) > 0 && !slices.Contains(m.HardwareRevisions, d.Hardware):
 		return fmt.Errorf("%w: the device is %q", trust.ErrWrongHardware, d.Hardware)
 	case m.SecurityCounter < d.keyset.Keyset().SecurityFloor:

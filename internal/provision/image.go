@@ -1,16 +1,16 @@
 package provision
 
-import "fmt"
+import "bytes"
 
 // Image returns an image of the flash. base is an image of the whole flash in
 // which the areas are replaced; nil begins with an erased one.
 func (d *Device) Image(l Layout, base []byte) ([]byte, error) {
-	image := append([]byte(nil), base...)
-	if missing := l.size() - len(image); missing > 0 {
-		if base != nil {
-			return nil, fmt.Errorf("%w: the image of %d bytes ends within the areas, which need %d", ErrFlash, len(base), l.size())
-		}
-		image = append(image, l.Flash.erased(missing)...)
+	if err := l.Fits(base, d.firmware); err != nil {
+		return nil, err
+	}
+	image := bytes.Clone(base)
+	if base == nil {
+		image = l.Flash.erased(l.size())
 	}
 	contents, err := d.contents(l)
 	if err != nil {
@@ -21,8 +21,8 @@ func (d *Device) Image(l Layout, base []byte) ([]byte, error) {
 		if !ok {
 			continue
 		}
-		if len(content) > a.Size {
-			return nil, fmt.Errorf("%w: area %s of %d bytes: %d are needed (--area %s=OFFSET:SIZE)", ErrFlash, a.Name, a.Size, len(content), a.Name)
+		if err := a.holds(len(content)); err != nil {
+			return nil, err
 		}
 		copy(image[a.Offset:], content)
 		copy(image[a.Offset+len(content):a.end()], l.Flash.erased(a.Size-len(content)))
@@ -46,12 +46,6 @@ func (d *Device) contents(l Layout) (map[string][]byte, error) {
 		AreaJournal1: l.Flash.journalPage(s, true),
 		AreaKeyset0:  l.Flash.appendObject(nil, d.keyset.Bytes(), s.keysetVersion),
 		AreaKeyset1:  {},
-	}
-	for _, name := range []string{AreaJournal0, AreaJournal1} {
-		a, _ := l.area(name)
-		if err := l.Flash.checkJournal(a); err != nil {
-			return nil, err
-		}
 	}
 	if len(d.firmware) == 0 {
 		return contents, nil

@@ -2,7 +2,6 @@ package provision
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 
 	"github.com/secure-ota/secure-ota/manifest"
@@ -75,11 +74,7 @@ func (f Flash) checkJournal(a Area) error {
 	padded := func(n int) int {
 		return (n + max(recordStep, f.Unit) - 1) / max(recordStep, f.Unit) * max(recordStep, f.Unit)
 	}
-	need := padded(recordOverhead+len(state{}.encode())) + padded(recordOverhead+rejectedSize) + padded(recordOverhead+12) + 4*padded(maxRecord)
-	if a.Size < need {
-		return fmt.Errorf("%w: area %s of %d bytes: a journal with this write unit needs %d", ErrFlash, a.Name, a.Size, need)
-	}
-	return nil
+	return a.holds(padded(recordOverhead+len(state{}.encode())) + padded(recordOverhead+rejectedSize) + padded(recordOverhead+12) + 4*padded(maxRecord))
 }
 
 func (s state) encode() []byte {

@@ -21,8 +21,8 @@ const (
 // layout.
 var required = []string{AreaDevice, AreaJournal0, AreaJournal1, AreaKeyset0, AreaKeyset1}
 
-// maxImage bounds an image of a flash, in bytes.
-const maxImage = 256 << 20
+// MaxImage bounds an image of a flash, in bytes.
+const MaxImage = 256 << 20
 
 // An Area is a part of a flash: whole pages.
 type Area struct {
@@ -32,6 +32,14 @@ type Area struct {
 }
 
 func (a Area) end() int { return a.Offset + a.Size }
+
+// holds says whether so many bytes go in.
+func (a Area) holds(n int) error {
+	if n > a.Size {
+		return fmt.Errorf("%w: area %s of %d bytes: %d are needed (--area %s=OFFSET:SIZE)", ErrFlash, a.Name, a.Size, n, a.Name)
+	}
+	return nil
+}
 
 // A Layout says where on a flash things lie.
 type Layout struct {
@@ -73,8 +81,8 @@ func parseArea(text string, page int) (Area, error) {
 	}
 	at, errAt := strconv.ParseUint(offset, 0, 31)
 	n, errN := strconv.ParseUint(size, 0, 31)
-	if errAt != nil || errN != nil || at+n > maxImage {
-		return Area{}, fmt.Errorf("%w: area %q: want numbers, as 4096 or 0x1000, of at most %d together", ErrFlash, text, maxImage)
+	if errAt != nil || errN != nil || at+n > MaxImage {
+		return Area{}, fmt.Errorf("%w: area %q: want numbers, as 4096 or 0x1000, of at most %d together", ErrFlash, text, MaxImage)
 	}
 	return Area{name, int(at), int(n)}, nil
 }
@@ -87,6 +95,23 @@ func (l Layout) validate() error {
 		if i > 0 && a.Offset < l.areas[i-1].end() {
 			return fmt.Errorf("%w: areas %s and %s overlap", ErrFlash, l.areas[i-1].Name, a.Name)
 		}
+		if a.Name == AreaJournal0 || a.Name == AreaJournal1 {
+			if err := l.Flash.checkJournal(a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Fits says whether the areas lie within an image of the whole flash, nil for
+// none, and the firmware within its area, if it has one.
+func (l Layout) Fits(base, firmware []byte) error {
+	if base != nil && len(base) < l.size() {
+		return fmt.Errorf("%w: the image of %d bytes ends within the areas, which need %d", ErrFlash, len(base), l.size())
+	}
+	if a, ok := l.area(AreaFirmware); ok {
+		return a.holds(len(firmware))
 	}
 	return nil
 }

@@ -69,21 +69,20 @@ func TestLayoutsThatCannotBeAreRefused(t *testing.T) {
 
 func TestAnAreaThatIsTooSmallIsNamed(t *testing.T) {
 	d := mustNew(t, provisioned(t, otatest.New(t), "dev-1"))
-	for want, f := range map[string]Flash{
-		"area journal": {Page: 512, Unit: 4, Erased: 0xff},
-		"area device":  {Page: 256, Unit: 4, Erased: 0xff},
-	} {
-		places := []string{}
-		if want == "area device" {
-			places = []string{"journal0=0x10000:0x1000", "journal1=0x20000:0x1000", "keyset0=0x30000:0x1000", "keyset1=0x40000:0x1000"}
-		}
-		l, err := NewLayout(f, places)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.Image(l, nil); !errors.Is(err, ErrFlash) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
+	small := Flash{Page: 256, Unit: 4, Erased: 0xff}
+	if _, err := NewLayout(small, nil); !errors.Is(err, ErrFlash) || !strings.Contains(err.Error(), "area journal0") {
+		t.Errorf("a journal of one page: %v", err)
+	}
+	l, err := NewLayout(small, []string{"journal0=0x10000:0x1000", "journal1=0x20000:0x1000", "keyset0=0x30000:0x1000", "keyset1=0x40000:0x1000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Image(l, nil); !errors.Is(err, ErrFlash) || !strings.Contains(err.Error(), "area device") {
+		t.Errorf("a device area of one page: %v", err)
+	}
+	l = defaultLayout(t, "firmware=0x5000:0x1000")
+	if err := l.Fits(nil, make([]byte, 0x1001)); !errors.Is(err, ErrFlash) || !strings.Contains(err.Error(), "area firmware") {
+		t.Errorf("firmware that is too long: %v", err)
 	}
 }
 
@@ -123,8 +122,10 @@ func TestOnlyTheAreasOfAnImageAreReplaced(t *testing.T) {
 	if !bytes.HasPrefix(image[0xa000:], append(firmware, 0xff)) {
 		t.Error("the firmware is not where it belongs")
 	}
-	if _, err := d.Image(l, base[:0xa800]); !errors.Is(err, ErrFlash) {
-		t.Errorf("an image that ends within an area: %v", err)
+	for _, n := range []int{0, 0xa800} {
+		if _, err := d.Image(l, base[:n]); !errors.Is(err, ErrFlash) {
+			t.Errorf("an image that ends within an area: %v", err)
+		}
 	}
 }
 
@@ -155,6 +156,7 @@ func TestAManifestHasToBeTheDevices(t *testing.T) {
 		"another image":  {[]byte("other"), sign(same, system.Release), trust.ErrImageDigest},
 		"a root's":       {image, sign(same, system.Roots[0]), trust.ErrNotEnoughSigners},
 		"other hardware": {image, sign(func(m *manifest.Manifest) { m.HardwareRevisions = []string{"C"} }, system.Release), trust.ErrWrongHardware},
+		"a component's":  {image, sign(func(m *manifest.Manifest) { m.Component = "radio" }, system.Release), trust.ErrWrongComponent},
 		"no manifest":    {image, []byte{0xa0}, trust.ErrMalformed},
 	} {
 		d := mustNew(t, raw)

@@ -160,10 +160,14 @@ func (e *Env) ReadFile(name string, max int64) ([]byte, error) {
 
 // WriteFile makes data the content of a file, atomically and durably; "-" is
 // standard output. It is for files that may be made again; what must not be
-// overwritten, such as a key, goes through CreateFile.
+// overwritten, such as a key, goes through CreateFile. It does not write over a
+// private key (ErrPrecious).
 func (e *Env) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	if name == "-" {
 		return e.writeStdout(data)
+	}
+	if err := e.sparePrivateKey(name); err != nil {
+		return err
 	}
 	return fsatomic.WriteFile(fsatomic.OS(), name, data, perm)
 }

@@ -1,12 +1,6 @@
 package offline
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/secure-ota/secure-ota/internal/cli/env"
@@ -14,9 +8,6 @@ import (
 	"github.com/secure-ota/secure-ota/internal/cli/offline/cheader"
 	"github.com/secure-ota/secure-ota/internal/home"
 )
-
-// maxSecretKey is more than the longest file of a private key, in bytes.
-const maxSecretKey = 64 << 10
 
 type keyExportOptions struct {
 	env    *env.Env
@@ -88,26 +79,5 @@ func (o *keyExportOptions) run(ref string) error {
 	default:
 		return exit.Usagef("--format %q: want pem, cose or c", o.format)
 	}
-	if err := o.refuseSecret(); err != nil {
-		return err
-	}
 	return o.env.WriteFile(o.output, data, 0o644)
-}
-
-// refuseSecret keeps a public key from taking the place of its private half, from
-// which it differs in the name by ".pub", and which may be the only one.
-func (o *keyExportOptions) refuseSecret() error {
-	if info, err := os.Stat(o.output); err != nil || !info.Mode().IsRegular() {
-		return nil // nothing is there, or nothing that is written over
-	}
-	old, err := o.env.ReadFile(o.output, maxSecretKey)
-	switch {
-	case errors.Is(err, env.ErrTooLarge):
-		return nil
-	case err != nil:
-		return err
-	case bytes.Contains(old, []byte("PRIVATE KEY-----")):
-		return fmt.Errorf("%s: it holds a private key: %w", o.output, fs.ErrExist)
-	}
-	return nil
 }

@@ -49,6 +49,9 @@ func (o *manifestOptions) run(file string) error {
 	if o.output == "" {
 		o.output = file + ".manifest"
 	}
+	if err := o.env.Spare(file, o.output); err != nil {
+		return err
+	}
 	h, err := o.env.HomeIfAny()
 	if err != nil {
 		return err

@@ -78,6 +78,11 @@ func (o *signOptions) run(file string) error {
 		}
 		o.output = file + suffix
 	}
+	for _, input := range []string{file, o.hmacKey} {
+		if err := o.env.Spare(input, o.output); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.hmacKey != "":
 		return o.mac(file)
