@@ -127,6 +127,7 @@ func (d *demo) tell(ctx context.Context) error {
 		{"Attacks on the way to the device", d.attacks},
 		{"A bad release, properly signed", d.badRelease},
 		{"Mistakes that are refused before they travel", d.mistakes},
+		{"A microcontroller, on a serial line", d.microcontroller},
 		{"What happened", d.audit},
 	} {
 		d.step++

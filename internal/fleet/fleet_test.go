@@ -435,6 +435,37 @@ func TestAnOperatorCanTellADeviceToTryAgain(t *testing.T) {
 	}
 }
 
+func TestARepeatedConfirmationDoesNotUndoTheOperatorsWord(t *testing.T) {
+	s := otatest.New(t)
+	image := []byte("image")
+	first := s.Publish("1.0.0", image)
+	second := s.Publish("1.1.0", []byte("worse image"))
+	s.Device("dev-0001")
+	device := server.DeviceRef{DeviceType: otatest.DeviceType, ID: "dev-0001"}
+	report := func(nonce uint64, event trust.Event, target manifest.Digest) {
+		t.Helper()
+		err := s.Server.RecordUpdate(t.Context(), trust.Report{
+			Device: "dev-0001", DeviceType: otatest.DeviceType, Nonce: nonce, Event: event,
+			Sequence: first.Sequence, ImageDigest: sha256.Sum256(image), Target: target,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	report(1, trust.EventConfirmed, first.ManifestHash)
+	report(2, trust.EventReverted, second.ManifestHash)
+	if err := s.Management().RetryDevice(t.Context(), device); err != nil {
+		t.Fatal(err)
+	}
+	report(3, trust.EventConfirmed, first.ManifestHash) // it restarted, and says again what it said
+	question := check(4)
+	question.Sequence, question.ImageDigest = first.Sequence, sha256.Sum256(image)
+	answer, err := s.Server.CheckForUpdates(t.Context(), question)
+	if err != nil || answer.ManifestHash != second.ManifestHash || !answer.RetryRejected {
+		t.Errorf("answer %+v, %v", answer, err)
+	}
+}
+
 func TestDevicesAreListedPageByPage(t *testing.T) {
 	s := otatest.New(t)
 	f := open(t, s, nil)

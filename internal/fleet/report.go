@@ -94,8 +94,10 @@ func (d *Device) confirm(release *Release, run Running) {
 	s := d.state(d.entry())
 	s.Rejected = append([]manifest.Digest(nil), s.Rejected...)
 	s.RecordVersionUpdate(rollback.EntryOf(release.Manifest, release.Hash), d.LastEventAt)
+	if run != d.Confirmed { // and not said again after a restart, which undoes no operator's word
+		d.RetryRejected = false
+	}
 	d.Confirmed, d.Floor, d.Rejected = run, s.Floor, s.Rejected
-	d.RetryRejected = false
 	if d.Offer.Image == run.Digest {
 		d.Offer = Offer{}
 	}

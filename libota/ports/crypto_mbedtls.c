@@ -4,7 +4,6 @@
 #include "ota/crypto.h"
 
 #include <mbedtls/ecdsa.h>
-#include <mbedtls/ecp.h>
 #include <mbedtls/rsa.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
@@ -84,6 +83,7 @@ static int check_rsa(const struct ota_cose_key *k, const uint8_t *digest, const 
     return err;
 }
 
+#ifdef MBEDTLS_ECDSA_C
 /* P-256: {1: 2, -1: 1, -2: x, -3: y}; the signature is r ‖ s. */
 #define EC_X 8
 #define EC_Y 43
@@ -124,6 +124,17 @@ static int check_p256(const struct ota_cose_key *k, const uint8_t *digest, const
     mbedtls_ecp_group_free(&group);
     return err;
 }
+#else
+/* An mbedTLS without curves. */
+static int check_p256(const struct ota_cose_key *k, const uint8_t *digest, const uint8_t *signature, size_t size)
+{
+    (void)k;
+    (void)digest;
+    (void)signature;
+    (void)size;
+    return -1;
+}
+#endif
 
 ota_verdict ota_verify(const struct ota_keyring *ring, int alg, const void *key, const struct ota_span *message,
                        unsigned count, const uint8_t *signature, size_t size)

@@ -8,6 +8,7 @@
 #define BEGUN 2u       /* a write of it was cut off */
 #define HALF_ERASED 4u /* of a page: an erase of it was cut off */
 #define UNREADABLE 8u  /* the ECC of the unit does not hold */
+#define MOODY 16u      /* the unit reads the same from a power cut to the next one */
 
 static uint32_t draw(struct flash_emu *e)
 {
@@ -41,7 +42,7 @@ static uint32_t page_of(const struct flash_emu *e, uint32_t at, uint32_t *size)
 
 static uint32_t unit_of(const struct flash_emu *e, uint32_t at)
 {
-    return at / e->port.unit * e->port.unit;
+    return at & ~(e->port.unit - 1u);
 }
 
 /* Puts a byte down so that it reads so every time. */
@@ -85,6 +86,8 @@ static void tear_unit(struct flash_emu *e, uint32_t at, const uint8_t *from, enu
             settle(e, at + i, over(e, at + i, value));
     }
     e->state[at] |= BEGUN;
+    if (mode == EMU_UNSTABLE && (draw(e) & 1))
+        e->state[at] |= MOODY;
     e->odd = 1;
     if (e->port.writes == 1 && !traceless && (draw(e) & 1))
         e->state[at] |= UNREADABLE;
@@ -150,9 +153,12 @@ static void tear_erase(struct flash_emu *e, uint32_t at, uint32_t size, enum emu
         if (mode == EMU_UNSTABLE)
             e->other[at + i] = e->port.erased;
     }
-    for (uint32_t i = 0; i < size; i += e->port.unit)
+    for (uint32_t i = 0; i < size; i += e->port.unit) {
         if (mode != EMU_TORN_PREFIX && e->port.writes == 1 && (draw(e) & 7) == 0)
             e->state[at + i] |= UNREADABLE;
+        if (mode == EMU_UNSTABLE && (prefix & 1))
+            e->state[at + i] |= MOODY;
+    }
 }
 
 /* 1 if the power goes in this operation. */
@@ -166,6 +172,7 @@ static const struct emu_cut *cut_now(struct flash_emu *e, enum emu_kind kind)
     if (e->next >= e->cuts || op != e->plan[e->next].after)
         return NULL;
     cut = &e->plan[e->next++];
+    e->mood = cut->seed * 2246822519u + e->next * 3266489917u;
     e->ops = 0;
     e->random = cut->seed * 2654435761u | 1u;
     (void)draw(e);
@@ -188,6 +195,29 @@ static enum emu_fault fault_now(struct flash_emu *e, int read)
     return read && e->fault == EMU_FAIL_LATE ? EMU_FAIL : e->fault;
 }
 
+/* 1 if all units of a range can be read, and read the same each time. */
+static int is_settled(const struct flash_emu *e, uint32_t at, uint32_t size)
+{
+    if (!e->odd)
+        return 1;
+    if (memcmp(e->bytes + at, e->other + at, size) != 0)
+        return 0;
+    for (uint32_t u = unit_of(e, at); u < at + size; u += e->port.unit)
+        if (e->state[u] & UNREADABLE)
+            return 0;
+    return 1;
+}
+
+/* Which bits of a unit that is not settled read as in other: none, all, or some. */
+static uint32_t mood_of(struct flash_emu *e, uint32_t unit)
+{
+    uint32_t how = draw(e) & 3;
+
+    if (e->state[unit] & MOODY)
+        how = (unit * 2654435761u ^ e->mood) >> 13 & 1;
+    return how;
+}
+
 static int emu_read(void *ctx, uint32_t at, void *to, size_t size)
 {
     struct flash_emu *e = ctx;
@@ -199,18 +229,18 @@ static int emu_read(void *ctx, uint32_t at, void *to, size_t size)
         return broken(e, "read outside of the flash");
     if (fault == EMU_FAIL)
         return OTA_ERR_STORAGE;
-    if (!e->odd && fault == EMU_NO_FAULT) {
+    if (fault == EMU_NO_FAULT && is_settled(e, at, (uint32_t)size)) {
         memcpy(to, e->bytes + at, size);
         return OTA_OK;
     }
     for (uint32_t i = 0; i < size; i++) {
+        uint32_t unit = unit_of(e, at + i);
         uint8_t some;
 
-        /* A unit that is not settled reads as the one, as the other, or as a mixture. */
-        if (i == 0 || (at + i) % e->port.unit == 0)
-            how = draw(e) & 3;
+        if (i == 0 || unit == at + i)
+            how = mood_of(e, unit);
         some = how < 2 ? (uint8_t)(0u - how) : (uint8_t)draw(e);
-        if (e->state[unit_of(e, at + i)] & UNREADABLE)
+        if (e->state[unit] & UNREADABLE)
             return OTA_ERR_STORAGE;
         byte[i] = (uint8_t)((e->bytes[at + i] & ~some) | (e->other[at + i] & some));
         if (fault == EMU_SHORT_READ && i == size / 2)
@@ -323,6 +353,7 @@ void emu_copy(struct flash_emu *e, const struct flash_emu *from)
     memcpy(e->bytes, from->bytes, 3 * (size_t)e->size);
     e->random = 1;
     e->odd = from->odd;
+    e->mood = 0;
     e->cuts = e->next = 0;
     e->fault = EMU_NO_FAULT;
     e->calls = e->ops = e->erases = 0;
@@ -342,10 +373,5 @@ void emu_rot(struct flash_emu *e, uint32_t at, uint32_t seed)
 
 int emu_holds(const struct flash_emu *e, uint32_t at, const void *bytes, uint32_t size)
 {
-    if (memcmp(e->bytes + at, bytes, size) != 0 || memcmp(e->other + at, bytes, size) != 0)
-        return 0;
-    for (uint32_t i = 0; i < size; i++)
-        if (e->state[unit_of(e, at + i)] & UNREADABLE)
-            return 0;
-    return 1;
+    return memcmp(e->bytes + at, bytes, size) == 0 && is_settled(e, at, size);
 }

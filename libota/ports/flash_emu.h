@@ -11,8 +11,8 @@ enum emu_mode {
     EMU_AFTER,         /* all of it happened */
     EMU_TORN_PREFIX,   /* the first bytes */
     EMU_TORN_BITS,     /* whole units, then some bits of one; an erase: some bits of the page */
-    EMU_UNSTABLE,      /* whole units, then one that reads differently each time, or always as
-                          erased; an erase: the whole page does, or reads as before */
+    EMU_UNSTABLE,      /* whole units, then one that reads differently each time, or after each power
+                          cut, or always as erased; an erase: the whole page does, or reads as before */
     EMU_PARTIAL_ERASE, /* an erase: some units are erased, some not, some neither */
     EMU_MODES
 };
@@ -45,6 +45,7 @@ struct flash_emu {
     uint8_t *other;   /* what is read at other times, where it differs from bytes */
     uint8_t *state;   /* of the unit, and of the page, at each first byte */
     uint32_t random;
+    uint32_t mood;    /* changes with each power cut */
     uint8_t odd;      /* some bytes were torn or rotted */
 
     struct emu_cut plan[3]; /* in order */

@@ -36,3 +36,11 @@ void board_exit(int code)
     for (;;)
         __asm__ volatile("bkpt 0xab" : : "r"(operation), "r"(reason) : "memory");
 }
+
+void board_write(const char *text)
+{
+    register uint32_t operation __asm__("r0") = 0x04; /* SYS_WRITE0 */
+    register const char *argument __asm__("r1") = text;
+
+    __asm__ volatile("bkpt 0xab" : "+r"(operation) : "r"(argument) : "memory");
+}

@@ -25,3 +25,15 @@ void board_exit(int code)
     for (;;)
         __asm__ volatile("simcall" : : "r"(operation), "r"(argument) : "memory");
 }
+
+void board_write(const char *text)
+{
+    register int operation __asm__("a2") = 4; /* write */
+    register int file __asm__("a3") = 1;
+    register const char *argument __asm__("a4") = text;
+    register int size __asm__("a5") = 0;
+
+    while (text[size] != '\0')
+        size++;
+    __asm__ volatile("simcall" : "+r"(operation), "+r"(file) : "r"(argument), "r"(size) : "memory");
+}

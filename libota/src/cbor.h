@@ -24,7 +24,10 @@ struct cbor_reader {
     int err;
     uint32_t arg;  /* argument of the head read last, lower half */
     uint32_t high; /* upper half */
-    uint8_t type;  /* of the head read last */
+    uint16_t contents; /* of the item whose head was read last: where they begin */
+    uint8_t type;      /* of that item */
+    uint8_t is_name;   /* 1: the text read last is one */
+    unsigned flaws;    /* of the members read last */
 };
 
 /* Copies a field by its members: as a whole some compilers copy it with memcpy. */
@@ -54,12 +57,12 @@ void cbor_skip(struct cbor_reader *r);
 
 /* Kinds of value: a type, and flags. What is read goes to the C type named. */
 enum {
-    CBOR_U32 = CBOR_UINT,          /* uint32_t */
-    CBOR_U64 = CBOR_UINT | 0x08,   /* uint64_t */
-    CBOR_U8 = CBOR_UINT | 0x10,    /* uint32_t of at most 255 */
-    CBOR_INT = CBOR_NEGATIVE,      /* int32_t, of either sign; 0 or -1 if it does not fit */
-    CBOR_DIGEST = CBOR_BYTES,      /* uint8_t[32] */
-    CBOR_STRING = CBOR_BYTES | 0x08, /* struct ota_field */
+    CBOR_U32 = CBOR_UINT,            /* uint32_t */
+    CBOR_U64 = CBOR_UINT | 0x08,     /* uint64_t */
+    CBOR_FORMAT = CBOR_UINT | 0x10,  /* the format version, 1; goes nowhere */
+    CBOR_INT = CBOR_NEGATIVE,        /* int32_t, of either sign; 0 or -1 if it does not fit */
+    CBOR_DIGEST = CBOR_BYTES | 0x08, /* uint8_t[32] */
+    CBOR_STRING = CBOR_BYTES,        /* struct ota_field */
     /* CBOR_TEXT: struct ota_field when it is read; when it is written a const char *,
      * where NULL is empty */
     CBOR_NAME = CBOR_TEXT | 0x08, /* struct ota_field; a name or empty */
@@ -68,33 +71,34 @@ enum {
 
     CBOR_TYPE = 0x07,
     CBOR_WIDE = 0x08,
-    CBOR_NARROW = 0x10,
     CBOR_NONZERO = 0x40, /* neither 0 nor empty */
     CBOR_OPTIONAL = 0xc0 /* of a member: absent when it is 0 or empty, and only then */
 };
 
-/* A member of a map or array and where it goes in a struct. Members of maps stand in
- * ascending order of their keys. */
+/* A member of a map, or an element of an array counted from 1, and where it goes in a
+ * struct. They stand in ascending order of their keys. */
 struct cbor_member {
     uint8_t key;
     uint8_t kind;
     uint8_t offset;
 };
 
-/* Reads a value of that kind and moves behind it. */
+/* Reads a value of that kind. */
 void cbor_read(struct cbor_reader *r, uint8_t kind, void *out);
 
 /* Reads an array or map that holds exactly these members. */
 void cbor_read_all(struct cbor_reader *r, uint8_t type, const struct cbor_member *members, unsigned count, void *out);
 
-/* Reads a payload of format version 1: a map that is one item of the profile and
- * has the members, each as its kind says, and beside them only what may be
- * skipped. Members that are absent are left as they are. */
+/* Reads a payload: a map that is one item of the profile and has the members, each as
+ * its kind says, the format first, and beside them only what may be skipped. Members that
+ * are absent are left as they are. */
 OTA_MUST_USE int cbor_read_payload(const struct ota_source *from, const struct ota_field *payload,
                                    const struct cbor_member *members, unsigned count, void *out);
 
-/* Demands that the bytes a come before the bytes b. */
-void cbor_ascending(struct cbor_reader *r, const struct ota_field *a, const struct ota_field *b);
+/* Compares bytes: below 0 is an error of a source. */
+enum { CBOR_SAME = 0, CBOR_BEFORE = 1, CBOR_AFTER = 2 };
+OTA_MUST_USE int cbor_compare(const struct ota_source *a, const struct ota_field *in_a, const struct ota_source *b,
+                              const struct ota_field *in_b);
 
 /* Compares two texts: OTA_OK if they are the same, otherwise if not, or the error of
  * a source. */
@@ -104,6 +108,9 @@ OTA_MUST_USE int cbor_same(const struct ota_source *a, const struct ota_field *i
 /* The same with a terminated text in RAM; NULL is empty. */
 OTA_MUST_USE int cbor_same_text(const struct ota_source *a, const struct ota_field *in_a, const char *text,
                                 int otherwise);
+
+/* Demands that the bytes a come before the bytes b, and keeps b in their place. */
+void cbor_ascend(struct cbor_reader *r, struct ota_field *a, const struct ota_field *b);
 
 /* A writer counts every byte, and writes those that fit. */
 struct cbor_writer {

@@ -29,16 +29,14 @@ void cbor_put_head(struct cbor_writer *w, uint8_t type, uint64_t arg)
 
 void cbor_write_payload(struct cbor_writer *w, const struct cbor_member *members, unsigned count, const void *in)
 {
-    static const uint8_t format[2] = {0, 1};
     struct cbor_writer head = {w->out, w->capacity, w->size};
-    uint8_t pairs = 1;
+    uint8_t pairs = 0;
 
     cbor_put_head(w, CBOR_MAP, pairs);
-    cbor_put(w, format, sizeof format);
     for (const struct cbor_member *m = members; m < members + count; m++) {
         const void *at = (const uint8_t *)in + m->offset, *bytes = NULL;
         uint8_t type = m->kind & CBOR_TYPE;
-        uint64_t arg = 0;
+        uint64_t arg = 1;
 
         if (type == CBOR_TEXT) {
             bytes = *(const char *const *)at;
@@ -46,7 +44,7 @@ void cbor_write_payload(struct cbor_writer *w, const struct cbor_member *members
         } else if (type == CBOR_BYTES) {
             bytes = at;
             arg = (m->kind & CBOR_OPTIONAL) == CBOR_OPTIONAL && ota_is_zero(at, OTA_SHA256_SIZE) ? 0 : OTA_SHA256_SIZE;
-        } else {
+        } else if (m->kind != CBOR_FORMAT) {
             arg = (m->kind & CBOR_WIDE) != 0 ? *(const uint64_t *)at : *(const uint32_t *)at;
         }
         if (arg == 0 && (m->kind & CBOR_OPTIONAL) == CBOR_OPTIONAL)

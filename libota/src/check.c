@@ -8,6 +8,7 @@
 #define COUNT(members) (sizeof(members) / sizeof *(members))
 
 static const struct cbor_member request_members[] = {
+    {0, CBOR_FORMAT, 0},
     MEMBER(1, CBOR_TEXT, ota_check_request, device),
     MEMBER(2, CBOR_TEXT, ota_check_request, device_type),
     MEMBER(3, CBOR_U64, ota_check_request, nonce),
@@ -21,6 +22,7 @@ static const struct cbor_member request_members[] = {
 };
 
 static const struct cbor_member report_members[] = {
+    {0, CBOR_FORMAT, 0},
     MEMBER(1, CBOR_TEXT, ota_report, device),
     MEMBER(2, CBOR_TEXT, ota_report, device_type),
     MEMBER(3, CBOR_U64, ota_report, nonce),
@@ -33,6 +35,7 @@ static const struct cbor_member report_members[] = {
 };
 
 static const struct cbor_member response_members[] = {
+    {0, CBOR_FORMAT, 0},
     MEMBER(1, CBOR_NAME | CBOR_NONZERO, ota_check_response, device),
     MEMBER(3, CBOR_U64, ota_check_response, nonce),
     MEMBER(4, CBOR_U64, ota_check_response, server_time),
@@ -43,6 +46,9 @@ static const struct cbor_member response_members[] = {
     MEMBER(9, CBOR_LIST | CBOR_OPTIONAL, ota_check_response, patch_entry),
     MEMBER(10, CBOR_TRUE | CBOR_OPTIONAL, ota_check_response, retry_rejected),
 };
+
+#define KID_AT 8       /* in a message */
+#define PREFIX_SIZE 21 /* up to the payload */
 
 /* The kid of a device key: the beginning of the thumbprint of the symmetric
  * COSE_Key {1: 4, -1: key}. */
@@ -57,63 +63,68 @@ static void kid_of(const uint8_t key[OTA_KEY_SIZE], uint8_t kid[OTA_SHA256_SIZE]
     ota_sha256_final(&sha, kid);
 }
 
-static int mac_of(const struct ota_source *from, const struct ota_field *protected, const struct ota_field *payload,
-                  const uint8_t key[OTA_KEY_SIZE], uint8_t mac[OTA_SHA256_SIZE])
+static int mac_of(const struct cose_object *o, const uint8_t key[OTA_KEY_SIZE], uint8_t mac[OTA_SHA256_SIZE])
 {
     struct cose_message m;
 
-    cose_message(&m, from, protected, NULL, payload);
+    cose_message(&m, o, NULL);
     return ota_hmac_sha256(key, m.spans, m.count, mac);
 }
 
 /* Writes a COSE_Mac0 around a payload whose size is found by writing it twice. */
-static int seal(uint16_t typ, const struct cbor_member *members, unsigned count, const void *payload,
+static int seal(uint8_t typ, const struct cbor_member *members, unsigned count, const void *payload,
                 const uint8_t key[OTA_KEY_SIZE], uint8_t *out, size_t capacity, size_t *size)
 {
-    static const uint8_t head[] = {COSE_TAG_MAC0, 0x84, 0x51, 0xa3, 0x01, COSE_HMAC_256, 0x04, 0x40 | COSE_KID_SIZE};
-    static const uint8_t tag_head[] = {0x58, OTA_SHA256_SIZE};
-    static const struct ota_field protected = {3, 17};
+    /* Tag, array, and the protected header but for kid and the last byte of typ, as it goes
+     * on behind the kid. */
+    static const uint8_t head[KID_AT] = {COSE_TAG_MAC0, 0x84, 0x51, 0xa3, 0x01, COSE_HMAC_256, 0x04, 0x40 | COSE_KID_SIZE};
+    static const uint8_t tail[3] = {16, 0x19, COSE_CHECK_REQUEST >> 8};
+    static const uint8_t tag_head[2] = {0x58, OTA_SHA256_SIZE};
+    uint8_t prefix[KID_AT + OTA_SHA256_SIZE];
     struct cbor_writer w = {NULL, 0, 0};
     struct ota_source from = ota_source_buffer(out, capacity);
-    uint8_t thumbprint[OTA_SHA256_SIZE];
-    struct ota_field body;
+    struct cose_object o;
 
     if (ota_is_zero(key, OTA_KEY_SIZE))
         return OTA_ERR_NO_DEVICE_KEY;
     cbor_write_payload(&w, members, count, payload);
-    body.size = (uint16_t)w.size;
+    o.payload.size = (uint16_t)w.size;
     if (w.size > OTA_MAX_MESSAGE)
         return OTA_ERR_TOO_LARGE;
 
+    kid_of(key, prefix + KID_AT);
+    ota_copy(prefix, head, sizeof head);
+    ota_copy(prefix + KID_AT + COSE_KID_SIZE, tail, sizeof tail);
+    prefix[PREFIX_SIZE - 2] = typ;
+    prefix[PREFIX_SIZE - 1] = 0xa0; /* the unprotected header is empty */
     w.out = out;
     w.capacity = capacity < OTA_MAX_MESSAGE ? capacity : OTA_MAX_MESSAGE;
     w.size = 0;
-    kid_of(key, thumbprint);
-    cbor_put(&w, head, sizeof head);
-    cbor_put(&w, thumbprint, COSE_KID_SIZE);
-    cbor_put_head(&w, CBOR_UINT, 16);
-    cbor_put_head(&w, CBOR_UINT, typ);
-    cbor_put_head(&w, CBOR_MAP, 0);
-    cbor_put_head(&w, CBOR_BYTES, body.size);
-    body.at = (uint16_t)w.size;
+    cbor_put(&w, prefix, PREFIX_SIZE);
+    cbor_put_head(&w, CBOR_BYTES, o.payload.size);
+    o.payload.at = (uint16_t)w.size;
     cbor_write_payload(&w, members, count, payload);
     cbor_put(&w, tag_head, sizeof tag_head);
-    if (w.size + OTA_SHA256_SIZE > w.capacity)
-        return OTA_ERR_TOO_LARGE;
     *size = w.size + OTA_SHA256_SIZE;
-    return mac_of(&from, &protected, &body, key, out + w.size);
+    if (*size > w.capacity)
+        return OTA_ERR_TOO_LARGE;
+    o.from = &from;
+    o.start = 2;
+    o.protected.at = 3;
+    o.protected.size = PREFIX_SIZE - 4;
+    return mac_of(&o, key, out + w.size);
 }
 
 int ota_check_request_encode(const struct ota_check_request *r, const uint8_t up[OTA_KEY_SIZE], uint8_t *out,
                              size_t capacity, size_t *size)
 {
-    return seal(COSE_CHECK_REQUEST, request_members, COUNT(request_members), r, up, out, capacity, size);
+    return seal(COSE_CHECK_REQUEST & 0xff, request_members, COUNT(request_members), r, up, out, capacity, size);
 }
 
 int ota_report_encode(const struct ota_report *r, const uint8_t up[OTA_KEY_SIZE], uint8_t *out, size_t capacity,
                       size_t *size)
 {
-    return seal(COSE_REPORT, report_members, COUNT(report_members), r, up, out, capacity, size);
+    return seal(COSE_REPORT & 0xff, report_members, COUNT(report_members), r, up, out, capacity, size);
 }
 
 /* Verifies a message under the down key. */
@@ -131,7 +142,7 @@ static int check_mac(const struct cose_object *o, const uint8_t down[OTA_KEY_SIZ
     if (err == OTA_OK)
         err = ota_source_read(o->from, o->proof.at, got, sizeof got);
     if (err == OTA_OK)
-        err = mac_of(o->from, &o->protected, &o->payload, down, want);
+        err = mac_of(o, down, want);
     if (err != OTA_OK)
         return err;
     *verdict = ota_equal(got, want, sizeof got) & ota_equal(want, got, sizeof got);
@@ -139,9 +150,9 @@ static int check_mac(const struct cose_object *o, const uint8_t down[OTA_KEY_SIZ
 }
 
 static const struct cbor_member patch_members[] = {
-    {0, CBOR_U8, offsetof(struct ota_patch, format)},
-    {0, CBOR_U32, offsetof(struct ota_patch, size)},
-    {0, CBOR_DIGEST, offsetof(struct ota_patch, digest)},
+    {1, CBOR_U32, offsetof(struct ota_patch, format)},
+    {2, CBOR_U32, offsetof(struct ota_patch, size)},
+    {3, CBOR_DIGEST, offsetof(struct ota_patch, digest)},
 };
 
 static int check_fields(struct ota_check_response *r, const struct ota_source *from)
@@ -151,7 +162,7 @@ static int check_fields(struct ota_check_response *r, const struct ota_source *f
     cbor_list(&list, from, (uint16_t)(r->patch_entry.at - 1)); /* at its head, which is a byte if there are three */
     if (r->patch_entry.size != 0) {
         cbor_read_all(&list, CBOR_ARRAY, patch_members, COUNT(patch_members), &r->patch);
-        if (r->manifest_size == 0)
+        if (r->manifest_size == 0 || r->patch.format > UINT8_MAX)
             cbor_fail(&list);
     }
     if (ota_is_zero(r->manifest_hash, OTA_SHA256_SIZE) != (r->manifest_size == 0))
@@ -190,20 +201,14 @@ int ota_check_response_open(struct ota_check_response *r, const uint8_t *message
 
 int ota_check_named(const struct ota_check_response *r, const struct ota_source *manifest, ota_verdict *verdict)
 {
-    struct ota_span all = {manifest, 0, manifest->size};
     uint8_t digest[OTA_SHA256_SIZE];
-    struct ota_sha256 sha;
-    int err;
+    int err = ota_source_hash(manifest, digest);
 
     *verdict = OTA_FAIL;
-    ota_sha256_init(&sha);
-    err = ota_sha256_spans(&sha, &all, 1);
-    ota_sha256_final(&sha, digest);
     if (err != OTA_OK)
         return err;
-    if (r->manifest_size != manifest->size)
-        return OTA_ERR_NOT_NAMED;
-    *verdict = ota_equal(digest, r->manifest_hash, OTA_SHA256_SIZE) &
-               ota_equal(r->manifest_hash, digest, OTA_SHA256_SIZE);
+    if (r->manifest_size == manifest->size)
+        *verdict = ota_equal(digest, r->manifest_hash, OTA_SHA256_SIZE) &
+                   ota_equal(r->manifest_hash, digest, OTA_SHA256_SIZE);
     return *verdict == OTA_PASS ? OTA_OK : OTA_ERR_NOT_NAMED;
 }

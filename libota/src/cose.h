@@ -32,28 +32,20 @@ struct cose_header {
     struct ota_field kid;
 };
 
-/* A parsed COSE_Sign or COSE_Mac0. Nothing about it is verified. */
+/* A parsed COSE_Sign, COSE_Mac0 or COSE_Signature. Nothing about it is verified. */
 struct cose_object {
     const struct ota_source *from;
     struct ota_field protected;
     struct ota_field unprotected;
-    struct ota_field payload;
-    struct ota_field proof; /* list of signatures, or the MAC */
-    struct cose_header header;
-};
-
-/* One COSE_Signature. */
-struct cose_signature {
-    struct ota_field protected;
-    struct ota_field unprotected;
-    struct ota_field value;
+    struct ota_field payload; /* of a COSE_Signature its value */
+    struct ota_field proof;   /* list of signatures, or the MAC */
+    uint32_t start;           /* of the protected header, with its head */
     struct cose_header header;
 };
 
 /* What is signed or MAC'ed: a Sig_structure or MAC_structure in pieces, each where it
  * stands. */
 struct cose_message {
-    struct ota_source constants;
     struct ota_span spans[5];
     unsigned count;
 };
@@ -61,15 +53,15 @@ struct cose_message {
 /* The first pass: parses a whole COSE_Sign of that kind. */
 OTA_MUST_USE int cose_parse_signed(struct cose_object *o, const struct ota_source *from, uint16_t typ);
 
-/* The second: reads the signature at r, which has to be one that passed the first. */
-void cose_read_signature(struct cbor_reader *r, struct cose_signature *s);
+/* The second: reads the signature at *at, which has to be one that passed the first, and
+ * moves behind it. */
+OTA_MUST_USE int cose_read_signature(const struct ota_source *from, uint16_t *at, struct cose_object *s);
 
 /* Parses a whole COSE_Mac0 of that kind. */
 OTA_MUST_USE int cose_parse_maced(struct cose_object *o, const struct ota_source *from, uint16_t typ);
 
-/* Makes what is signed. signer, the protected header of the signature, is NULL for what
- * is MAC'ed. */
-void cose_message(struct cose_message *m, const struct ota_source *from, const struct ota_field *protected,
-                  const struct ota_field *signer, const struct ota_field *payload);
+/* Makes what is signed by that signature, or MAC'ed if it is NULL. Of o only from, start,
+ * protected and payload count. */
+void cose_message(struct cose_message *m, const struct cose_object *o, const struct cose_object *signature);
 
 #endif

@@ -26,6 +26,13 @@ int ota_area_write(const struct ota_area *a, uint32_t offset, const void *from, 
     return f == NULL || f->write(f->ctx, a->at + offset, from, size) != 0 ? OTA_ERR_STORAGE : OTA_OK;
 }
 
+int ota_area_put(const struct ota_area *a, uint32_t offset, uint8_t *bytes, size_t size)
+{
+    while ((size & (a->flash->unit - 1u)) != 0)
+        bytes[size++] = a->flash->erased;
+    return ota_area_write(a, offset, bytes, size);
+}
+
 uint32_t ota_area_page(const struct ota_area *a, uint32_t offset)
 {
     const struct ota_pages *run = a->flash->pages;
@@ -50,6 +57,15 @@ int ota_area_erase(const struct ota_area *a, uint32_t offset)
     const struct ota_flash *f = reach(a, offset, size);
 
     return size == 0 || f == NULL || f->erase(f->ctx, a->at + offset) != 0 ? OTA_ERR_STORAGE : OTA_OK;
+}
+
+int ota_area_clear(const struct ota_area *a)
+{
+    int err = OTA_OK;
+
+    for (uint32_t at = 0; at < a->size && err == OTA_OK; at += ota_area_page(a, at))
+        err = ota_area_erase(a, at);
+    return err;
 }
 
 int ota_area_check(const struct ota_area *a)

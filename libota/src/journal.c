@@ -1,37 +1,53 @@
 #include "ota/journal.h"
 
+#include <stddef.h>
+
+#include "apart.h"
 #include "bytes.h"
 #include "crc32.h"
 
 #define HEAD 6 /* kind, size, number */
 #define CRC 4
 #define STEP 8 /* records begin at multiples of it, or of the write unit if that is larger */
-#define MARK 0xa0   /* of a kind: neither of the values that an erased byte can have */
-#define SECOND 0x08 /* of a record that was written when the other page had it already */
+#define MARK 0xa0u /* of a kind: neither of the values that an erased byte can have */
 
-#define STATE_SIZE 21
+/* Two bits beside the kind. Of the two copies of a record the later one has the turn of the earlier one
+ * and NEXT, modulo TURN: it may have been cut off so late that it reads right now and wrong the next
+ * time, so its page is the one to write first. */
+#define TURN 0x18u
+#define NEXT 0x08u
+
+#define STATE_WORDS 4
+#define STATE_SIZE (4 * STATE_WORDS + 5)
 #define ENTRY_FIXED (24 + 2 * OTA_SHA256_SIZE)
 #define ENTRY_MAX (ENTRY_FIXED + OTA_MAX_VERSION)
 #define REJECTED_SIZE (OTA_MAX_REJECTED * OTA_REJECTED_BYTES)
 #define NONCE_SIZE 12
 #define MAX_RECORD (HEAD + ENTRY_MAX + CRC)
 
-/* An entry is the largest record. */
+/* An entry is the largest record; a state is words and then bytes. */
 typedef char rejected_fits[REJECTED_SIZE <= ENTRY_MAX ? 1 : -1];
+typedef char state_is_flat[offsetof(struct ota_state, flags) == STATE_SIZE - 1 ? 1 : -1];
+
+/* How often a record is looked at. */
+#define LOOKS 3
+
+/* What has to be done to a page before a record is appended. */
+enum need {
+    NOTHING,
+    RENEW,  /* an earlier start wrote the last record */
+    REWRITE /* it is full, or something in it is torn or rotten */
+};
 
 /* A record as it stands on flash, with room for the padding. */
 struct record {
     uint8_t bytes[(MAX_RECORD + OTA_MAX_UNIT - 1) / OTA_MAX_UNIT * OTA_MAX_UNIT];
 };
 
+/* OTA_KINDS or more: it is none. */
 static unsigned kind_of(const struct record *r)
 {
-    return r->bytes[0] & (unsigned)~(MARK | SECOND);
-}
-
-static uint32_t number_of(const struct record *r)
-{
-    return ota_load32(r->bytes + 2);
+    return (r->bytes[0] & ~TURN) - MARK;
 }
 
 /* A size, rounded up to where the next record begins. */
@@ -49,305 +65,279 @@ static unsigned load(const struct ota_journal_page *p, uint32_t at, struct recor
     if (ota_area_read(p->area, at, r->bytes, HEAD) != OTA_OK)
         return 0;
     body = HEAD + (unsigned)r->bytes[1];
-    if ((r->bytes[0] & MARK) != MARK || kind_of(r) >= OTA_KINDS || body > HEAD + ENTRY_MAX)
+    if (kind_of(r) >= OTA_KINDS || body > HEAD + ENTRY_MAX)
         return 0;
     if (ota_area_read(p->area, at + HEAD, r->bytes + HEAD, body - HEAD + CRC) != OTA_OK)
         return 0;
     return ota_crc32(0, r->bytes, body) == ota_load32(r->bytes + body) ? body + CRC : 0;
 }
 
-/* Loads the record of a kind, if the page has the newest. */
-static unsigned load_kind(const struct ota_journal_page *p, unsigned kind, struct record *r)
+/* Loads the record at offset at and goes over it: the next one comes behind. One that was cut off late
+ * may read right only now and then. It counts if it does so each time that is looked, and is then
+ * looked for as often: it is not there once and gone the next moment. */
+static unsigned pass(struct ota_journal_page *p, uint32_t at, struct record *r)
 {
-    uint32_t at = p->at[kind];
+    unsigned size = 0;
 
-    return at == 0 ? 0 : load(p, (at - 1) * STEP, r);
+    for (unsigned looks = LOOKS; looks > 0; looks--) {
+        size = load(p, at, r);
+        if (size == 0)
+            return 0;
+    }
+    p->at[kind_of(r)] = (uint16_t)(at / STEP + 1);
+    p->end = at + padded(p, size);
+    return size;
 }
 
 /* Loads the newest record of a kind from either page, size bytes of payload at least. */
 static int newest(const struct ota_journal *j, unsigned kind, struct record *r, unsigned size)
 {
-    for (const struct ota_journal_page *p = j->page; p < j->page + 2; p++)
-        if (load_kind(p, kind, r) != 0 && r->bytes[1] >= size)
+    int err = OTA_ERR_NO_DEVICE_KEY;
+
+    for (unsigned look = 0; look < 2 * LOOKS; look++) {
+        const struct ota_journal_page *p = &j->page[look & 1];
+        uint32_t at = p->at[kind];
+
+        if (at == 0)
+            continue;
+        if (load(p, (at - 1) * STEP, r) != 0 && r->bytes[1] >= size)
             return OTA_OK;
-    /* What was there and cannot be read is not taken for what never was. */
-    return j->page[0].at[kind] != 0 || j->page[1].at[kind] != 0 ? OTA_ERR_STORAGE : OTA_ERR_NO_DEVICE_KEY;
+        /* What was there and cannot be read is not taken for what never was. */
+        err = OTA_ERR_STORAGE;
+    }
+    return err;
 }
 
-static int is_blank(const struct ota_journal_page *p, uint32_t at)
+static int is_blank(const struct ota_journal_page *p, uint32_t at, struct record *r)
 {
-    uint8_t bytes[OTA_MAX_UNIT];
     size_t size = p->step;
     uint8_t differ = 0;
 
-    if (ota_area_read(p->area, at, bytes, size) != OTA_OK)
+    if (ota_area_read(p->area, at, r->bytes, size) != OTA_OK)
         return 0;
     while (size-- > 0)
-        differ |= bytes[size] ^ p->area->flash->erased;
+        differ |= r->bytes[size] ^ p->area->flash->erased;
     return differ == 0;
 }
 
-/* Goes over the record at offset at: where the next one goes. */
-static void pass(struct ota_journal_page *p, uint32_t at, const struct record *r, uint32_t size)
+/* Finds the records of a page, and where it ends. number takes those of the last of each kind. */
+static void scan(struct ota_journal *j, struct ota_journal_page *p, uint32_t number[OTA_KINDS])
 {
-    p->at[kind_of(r)] = (uint16_t)(at / STEP + 1);
-    p->end = at + padded(p, size);
-}
-
-/* Finds the records of a page, and where it ends. */
-static void scan(struct ota_journal *j, unsigned which)
-{
-    struct ota_journal_page *p = &j->page[which];
     struct record r;
     uint32_t at = 0;
 
-    p->open = p->area->flash->writes > 1;
+    ota_fill(number, 0, OTA_KINDS * sizeof *number);
     while (at < p->area->size) {
-        unsigned size = load(p, at, &r);
+        uint32_t n;
 
-        if (size == 0) {
-            /* Torn, if nothing follows; where a word cannot be programmed twice, a page
-             * of an earlier start is not trusted at all. */
-            p->open &= (uint8_t)is_blank(p, at);
+        if (pass(p, at, &r) == 0) {
+            if (!is_blank(p, at, &r))
+                p->need = REWRITE;
             at += p->step;
             continue;
         }
-        pass(p, at, &r, size);
         at = p->end;
-        p->open = p->area->flash->writes > 1;
-        if (number_of(&r) >= j->number) {
-            j->number = number_of(&r);
+        n = ota_load32(r.bytes + 2);
+        number[kind_of(&r)] = n;
+        if (n >= j->number) {
+            j->number = n;
             j->last = (uint8_t)kind_of(&r);
-            if ((r.bytes[0] & SECOND) != 0)
-                j->doubt = (uint8_t)which;
+            p->turn = r.bytes[0] & TURN;
         }
     }
     /* A write may have begun behind the last record and left no trace: that unit is passed over. */
     p->end += p->step;
-    p->renew = 1;
-}
-
-/* The number of the last record of a kind in a page, 0 if there is none. */
-static uint32_t number_in(const struct ota_journal_page *p, unsigned kind)
-{
-    struct record r;
-
-    return load_kind(p, kind, &r) != 0 ? number_of(&r) : 0;
-}
-
-/* Tells a journal that is lost from a flash that does not answer. */
-static int is_readable(const struct ota_area *area)
-{
-    uint8_t byte;
-
-    return ota_area_read(area, 0, &byte, 1) == OTA_OK;
 }
 
 static void attach(struct ota_journal *j, const struct ota_area area[2])
 {
     ota_fill(j, 0, sizeof *j);
-    for (unsigned i = 0; i < 2; i++) {
-        struct ota_journal_page *p = &j->page[i];
+    for (struct ota_journal_page *p = j->page; p < j->page + 2; p++, area++) {
+        const struct ota_flash *f = area->flash;
 
-        p->area = &area[i];
-        p->step = p->area->flash->unit < STEP ? STEP : p->area->flash->unit;
-        p->whole = 1;
+        p->area = area;
+        p->step = f->unit < STEP ? STEP : f->unit;
+        /* Where a word cannot be programmed twice, a page of an earlier start is not trusted. */
+        p->need = f->writes > 1 ? RENEW : REWRITE;
     }
 }
 
 int ota_journal_open(struct ota_journal *j, const struct ota_area area[2])
 {
-    attach(j, area);
-    scan(j, 0);
-    scan(j, 1);
-    for (unsigned kind = 0; kind < OTA_KINDS; kind++) {
-        uint32_t first = number_in(&j->page[0], kind), second = number_in(&j->page[1], kind);
-        unsigned older = second < first;
+    uint32_t number[2][OTA_KINDS];
+    int err = OTA_ERR_NO_DEVICE_KEY;
+    uint8_t byte;
 
-        if (first == second)
+    attach(j, area);
+    for (unsigned i = 0; i < 2; i++) {
+        scan(j, &j->page[i], number[i]);
+        /* A journal that is lost is told from a flash that does not answer. */
+        if (ota_area_read(&area[i], 0, &byte, 1) != OTA_OK)
+            err = OTA_ERR_STORAGE;
+    }
+    j->first = ((j->page[0].turn + NEXT) & TURN) == j->page[1].turn;
+    /* If each page lacks something, two faults have met; the state, which comes last here, says which
+     * page is the one to keep. */
+    for (unsigned kind = OTA_KINDS; kind-- > 0;) {
+        unsigned older = number[1][kind] < number[0][kind];
+
+        if (number[0][kind] == number[1][kind])
             continue;
         j->page[older].at[kind] = 0;
-        /* If each lacks something, two faults have met; the state, which comes first, says
-         * which page is the one to keep. */
-        j->page[older].whole = !j->page[1 - older].whole;
+        j->first = (uint8_t)older;
+        j->lacks = 1;
     }
-    if (j->page[0].at[OTA_KIND_STATE] != 0 || j->page[1].at[OTA_KIND_STATE] != 0)
-        return OTA_OK;
-    return is_readable(&area[0]) && is_readable(&area[1]) ? OTA_ERR_NO_DEVICE_KEY : OTA_ERR_STORAGE;
+    return number[0][OTA_KIND_STATE] != 0 || number[1][OTA_KIND_STATE] != 0 ? OTA_OK : err;
 }
 
 /* Writes a record to the end of a page and reads it back. */
-static int put(struct ota_journal_page *p, struct record *r, unsigned second)
+static int put(struct ota_journal_page *p, struct record *r, unsigned turn)
 {
     unsigned body = HEAD + (unsigned)r->bytes[1], size = body + CRC;
-    uint32_t at = p->end;
     int err;
 
-    r->bytes[0] = (uint8_t)(MARK | kind_of(r) | second);
+    p->turn = turn & TURN;
+    r->bytes[0] = (uint8_t)(MARK | kind_of(r) | p->turn);
     ota_store32(r->bytes + body, ota_crc32(0, r->bytes, body));
-    ota_fill(r->bytes + size, p->area->flash->erased, sizeof r->bytes - size);
-    err = ota_area_write(p->area, at, r->bytes, (size_t)padded(p, size));
-    if (err != OTA_OK)
-        return err;
-    if (load(p, at, r) != size)
-        return OTA_ERR_STORAGE;
-    pass(p, at, r, size);
-    return OTA_OK;
+    err = ota_area_put(p->area, p->end, r->bytes, size);
+    return err == OTA_OK && pass(p, p->end, r) != size ? OTA_ERR_STORAGE : err;
 }
 
 static int erase(struct ota_journal_page *p)
 {
-    const struct ota_area *area = p->area;
-
-    p->whole = 0;
     p->end = 0;
     ota_fill(p->at, 0, sizeof p->at);
-    for (uint32_t at = 0; at < area->size; at += ota_area_page(area, at)) {
-        int err = ota_area_erase(area, at);
+    return ota_area_clear(p->area);
+}
 
-        if (err != OTA_OK)
+/* Erases a page and copies to it what the other one has, but for the last record. */
+static int copy_others(const struct ota_journal *j, struct ota_journal_page *p)
+{
+    struct record r;
+    int err = erase(p);
+
+    for (unsigned kind = 0; kind < OTA_KINDS && err == OTA_OK; kind++) {
+        if (kind == j->last)
+            continue;
+        err = newest(j, kind, &r, 0);
+        if (err == OTA_OK)
+            err = put(p, &r, 0);
+        else if (err == OTA_ERR_NO_DEVICE_KEY)
+            err = OTA_OK;
+    }
+    return err;
+}
+
+/* Where an earlier start was the last to write, its last record is written again: this is also
+ * where a write that left no trace is found out. It is held in RAM while the page is erased: all
+ * others were followed by one, but this one may read right now and wrong the next time. */
+static OTA_APART int renew(struct ota_journal *j, struct ota_journal_page *p, unsigned turn)
+{
+    for (;;) {
+        unsigned need = p->need;
+        struct record last;
+        int err = newest(j, j->last, &last, 0);
+
+        if (err == OTA_OK && need == REWRITE) {
+            j->lacks = 1;
+            err = copy_others(j, p);
+        }
+        if (err == OTA_OK)
+            err = put(p, &last, turn);
+        p->need = err != OTA_OK ? REWRITE : NOTHING;
+        if (err == OTA_OK || need == REWRITE)
             return err;
     }
-    return OTA_OK;
 }
 
-/* Erases a page and writes it anew from the other one. The last record comes from RAM: all others
- * were followed by one, but this one may read right now and wrong the next time. */
-static int rewrite(struct ota_journal *j, unsigned which, unsigned second)
+/* Makes the page that is first such that a record can be appended and that all it holds was written to
+ * the end; then the other one is first. There has to be room for two of the largest, whatever comes:
+ * a page that was full before an erase that left no trace is full after it too, and is erased again. */
+static int prepare(struct ota_journal *j)
 {
-    struct ota_journal_page *p = &j->page[which], *from = &j->page[1 - which];
-    struct record last, r;
-    int err = newest(j, j->last, &last, 0);
+    struct ota_journal_page *p = &j->page[j->first];
+    int err = OTA_OK;
 
-    if (err == OTA_OK)
-        err = erase(p);
-    for (unsigned kind = 0; kind < OTA_KINDS && err == OTA_OK; kind++) {
-        if (kind == j->last || from->at[kind] == 0)
-            continue;
-        err = load_kind(from, kind, &r) == 0 ? OTA_ERR_STORAGE : put(p, &r, SECOND);
-    }
-    return err != OTA_OK ? err : put(p, &last, second);
-}
-
-/* Whether records can be appended to a page as it is. There has to be room for two of the
- * largest, whatever comes: a page that was full before an erase that left no trace is full
- * after it too, and is erased again. */
-static int is_usable(const struct ota_journal_page *p)
-{
-    return p->whole && p->open && p->end + 2 * padded(p, MAX_RECORD) <= p->area->size;
-}
-
-/* Makes a page such that a record can be appended and that all it holds was written to the end.
- * Where an earlier start was the last to write, its last record is written again: this is also
- * where a write that left no trace is found out. */
-static int prepare(struct ota_journal *j, unsigned which, unsigned second)
-{
-    struct ota_journal_page *p = &j->page[which];
-    int err = OTA_ERR_STORAGE;
-
-    if (is_usable(p)) {
-        struct record last;
-
-        if (!p->renew)
-            return OTA_OK;
-        err = newest(j, j->last, &last, 0);
-        if (err == OTA_OK)
-            err = put(p, &last, second);
-    }
-    if (err != OTA_OK)
-        err = rewrite(j, which, second);
+    if (j->lacks || p->end + 2 * padded(p, MAX_RECORD) > p->area->size)
+        p->need = REWRITE;
+    if (p->need != NOTHING)
+        err = renew(j, p, j->page[1 - j->first].turn + NEXT);
     if (err != OTA_OK)
         return err;
-    p->whole = p->open = 1;
-    p->renew = 0;
+    j->lacks = 0;
+    j->first ^= 1;
     return OTA_OK;
 }
 
 /* Prepares both pages, first one that lacks something or is in doubt: it is written anew from
- * the other, which must therefore still be whole. Says which was first. */
-static int prepare_both(struct ota_journal *j, unsigned *first)
+ * the other, which must therefore still be whole. */
+static int prepare_both(struct ota_journal *j)
 {
-    int err;
+    int err = prepare(j);
 
-    *first = !j->page[0].whole ? 0 : !j->page[1].whole ? 1 : j->doubt;
-    err = prepare(j, *first, 0);
-    return err != OTA_OK ? err : prepare(j, 1 - *first, SECOND);
+    return err != OTA_OK ? err : prepare(j);
 }
 
 int ota_journal_settle(struct ota_journal *j)
 {
-    unsigned first;
     int err = OTA_OK;
 
-    for (unsigned i = 0; i < 3; i++) {
-        if (j->page[0].whole && j->page[1].whole)
-            return err;
-        err = prepare_both(j, &first);
+    for (unsigned i = 0; j->lacks && i < 3; i++) {
+        err = prepare_both(j);
         /* Look again: what was there may not be any more. */
         if (err != OTA_OK)
             err = ota_journal_open(j, j->page[0].area);
     }
-    return OTA_ERR_STORAGE;
+    return j->lacks ? OTA_ERR_STORAGE : err;
 }
 
 static int append(struct ota_journal *j, unsigned kind, struct record *r, unsigned size)
 {
-    struct ota_journal_page *p;
-    unsigned first;
-    int err = prepare_both(j, &first);
+    int err = prepare_both(j);
 
     if (err != OTA_OK)
         return err;
-    r->bytes[0] = (uint8_t)kind;
+    r->bytes[0] = (uint8_t)(MARK | kind);
     r->bytes[1] = (uint8_t)size;
     ota_store32(r->bytes + 2, ++j->number); /* even if this fails: no two values share a number */
-    p = &j->page[first];
-    err = put(p, r, 0);
-    p->whole = err == OTA_OK;
-    if (err != OTA_OK)
-        return err;
-    j->last = (uint8_t)kind;
-    p = &j->page[1 - first];
-    p->at[kind] = 0; /* is not the newest any more */
-    err = put(p, r, SECOND);
-    p->whole = err == OTA_OK;
-    return err;
+    j->lacks = 1;
+    for (unsigned turn = 0; turn <= NEXT; turn += NEXT) {
+        struct ota_journal_page *p = &j->page[j->first];
+
+        p->at[kind] = 0; /* is not the newest any more */
+        err = put(p, r, turn);
+        if (err != OTA_OK)
+            return err;
+        j->last = (uint8_t)kind;
+        j->first ^= 1;
+    }
+    j->lacks = 0;
+    return OTA_OK;
 }
 
 int ota_journal_state(const struct ota_journal *j, struct ota_state *s)
 {
     struct record r;
-    const uint8_t *from = r.bytes + HEAD;
+    uint32_t *words = &s->floor_epoch;
     int err = newest(j, OTA_KIND_STATE, &r, STATE_SIZE);
 
     if (err != OTA_OK)
         return err;
-    s->floor_epoch = ota_load32(from);
-    s->floor_counter = ota_load32(from + 4);
-    s->keyset_version = ota_load32(from + 8);
-    s->mark = ota_load32(from + 12);
-    s->installed = from[16] & 1;
-    s->phase = from[17];
-    s->tries = from[18];
-    s->reason = from[19];
-    s->flags = from[20];
+    for (unsigned i = 0; i < STATE_WORDS; i++)
+        words[i] = ota_load32(r.bytes + HEAD + 4 * i);
+    ota_copy(words + STATE_WORDS, r.bytes + HEAD + 4 * STATE_WORDS, STATE_SIZE - 4 * STATE_WORDS);
+    s->installed &= 1;
     return OTA_OK;
 }
 
 int ota_journal_set_state(struct ota_journal *j, const struct ota_state *s)
 {
     struct record r;
-    uint8_t *to = r.bytes + HEAD;
+    const uint32_t *words = &s->floor_epoch;
 
-    ota_store32(to, s->floor_epoch);
-    ota_store32(to + 4, s->floor_counter);
-    ota_store32(to + 8, s->keyset_version);
-    ota_store32(to + 12, s->mark);
-    to[16] = s->installed;
-    to[17] = s->phase;
-    to[18] = s->tries;
-    to[19] = s->reason;
-    to[20] = s->flags;
+    for (unsigned i = 0; i < STATE_WORDS; i++)
+        ota_store32(r.bytes + HEAD + 4 * i, words[i]);
+    ota_copy(r.bytes + HEAD + 4 * STATE_WORDS, words + STATE_WORDS, STATE_SIZE - 4 * STATE_WORDS);
     return append(j, OTA_KIND_STATE, &r, STATE_SIZE);
 }
 
@@ -509,7 +499,7 @@ int ota_journal_format(struct ota_journal *j, const struct ota_area area[2], con
     attach(j, area);
     for (struct ota_journal_page *p = j->page; p < j->page + 2 && err == OTA_OK; p++) {
         err = has_room(p) ? erase(p) : OTA_ERR_TOO_LARGE;
-        p->whole = p->open = 1;
+        p->need = NOTHING;
     }
     if (err == OTA_OK)
         err = store_counter(j, 0, generation);

@@ -10,22 +10,24 @@
 #define MEMBER(key, kind, member) {key, kind, offsetof(struct ota_keyset, member)}
 
 static const struct cbor_member members[] = {
+    {0, CBOR_FORMAT, 0},
     MEMBER(1, CBOR_NAME, vendor),
     MEMBER(2, CBOR_NAME | CBOR_NONZERO, device_type),
     MEMBER(3, CBOR_U32 | CBOR_NONZERO, version),
     MEMBER(4, CBOR_LIST | CBOR_NONZERO, roots.list),
-    MEMBER(5, CBOR_U8 | CBOR_NONZERO, roots.threshold),
+    MEMBER(5, CBOR_U32 | CBOR_NONZERO, roots.threshold),
     MEMBER(6, CBOR_LIST | CBOR_NONZERO, releases.list),
-    MEMBER(7, CBOR_U8 | CBOR_NONZERO, releases.threshold),
+    MEMBER(7, CBOR_U32 | CBOR_NONZERO, releases.threshold),
     MEMBER(8, CBOR_U32, security_floor),
     MEMBER(9, CBOR_TRUE | CBOR_OPTIONAL, service_skips_freshness),
 };
 
 static const struct cbor_member anchor_members[] = {
+    {0, CBOR_FORMAT, 0},
     MEMBER(1, CBOR_NAME, vendor),
     MEMBER(2, CBOR_NAME | CBOR_NONZERO, device_type),
     MEMBER(4, CBOR_LIST | CBOR_NONZERO, roots.list),
-    MEMBER(5, CBOR_U8 | CBOR_NONZERO, roots.threshold),
+    MEMBER(5, CBOR_U32 | CBOR_NONZERO, roots.threshold),
 };
 
 /* An entry of a list of signers. Its kid is the beginning of its id. */
@@ -36,115 +38,96 @@ struct signer {
 };
 
 static const struct cbor_member signer_members[] = {
-    {0, CBOR_STRING, offsetof(struct signer, id)},
-    {0, CBOR_INT, offsetof(struct signer, alg)},
-    {0, CBOR_U32, offsetof(struct signer, epoch)},
+    {1, CBOR_STRING, offsetof(struct signer, id)},
+    {2, CBOR_INT, offsetof(struct signer, alg)},
+    {3, CBOR_U32, offsetof(struct signer, epoch)},
 };
 
 enum { ROOT = 2, RELEASE = 3 }; /* elements of an entry */
 
-/* Reads the entry with that index. Lists are short: it is found by walking. */
-static int signer_at(const struct ota_signers *signers, unsigned index, struct signer *s)
+/* Reads the next entry of a list. */
+static OTA_NOINLINE void read_signer(struct cbor_reader *r, const struct ota_signers *signers, struct signer *s)
 {
-    struct cbor_reader r;
-
     s->epoch = 0;
-    cbor_list(&r, signers->from, signers->list.at);
-    do {
-        cbor_read_all(&r, CBOR_ARRAY, signer_members, signers->elements, s);
-        if (r.err == OTA_OK && s->id.size != OTA_SHA256_SIZE)
-            cbor_fail(&r);
-    } while (index-- > 0);
+    cbor_read_all(r, CBOR_ARRAY, signer_members, signers->elements, s);
+    if (s->id.size != OTA_SHA256_SIZE)
+        cbor_fail(r);
     s->id.size = COSE_KID_SIZE;
-    return r.err == OTA_ERR_MALFORMED ? OTA_ERR_INVALID_FIELD : r.err;
 }
 
 /* Finds an entry by kid. */
 static int signer_of(const struct ota_signers *signers, const struct ota_source *from, const struct ota_field *kid,
                      struct signer *s)
 {
+    struct cbor_reader r;
     int err = OTA_ERR_NOT_ENOUGH_SIGNERS;
 
+    cbor_list(&r, signers->from, signers->list.at);
     for (unsigned i = 0; i < signers->list.size && err == OTA_ERR_NOT_ENOUGH_SIGNERS; i++) {
-        err = signer_at(signers, i, s);
-        if (err == OTA_OK)
-            err = cbor_same(signers->from, &s->id, from, kid, OTA_ERR_NOT_ENOUGH_SIGNERS);
+        read_signer(&r, signers, s);
+        err = r.err != OTA_OK ? r.err : cbor_same(signers->from, &s->id, from, kid, OTA_ERR_NOT_ENOUGH_SIGNERS);
     }
     return err;
 }
 
-/* Checks a list: form, and order by kid, since two keys of one kid could not both
+/* Reads a list and checks its form. Kids ascend, since two keys of one kid could not both
  * sign. */
-static int check_form(struct ota_signers *signers, const struct ota_source *from, unsigned elements)
+static int read_signers(const struct ota_signers *signers, struct signer *s)
 {
     struct ota_field last = {0, 0};
-    struct cbor_reader order;
+    struct cbor_reader r;
 
-    signers->from = from;
-    signers->elements = elements;
-    cbor_list(&order, from, 0);
+    cbor_list(&r, signers->from, signers->list.at);
     if (signers->list.size > MAX_SIGNERS || signers->threshold > signers->list.size)
-        cbor_fail(&order);
-    for (unsigned i = 0; i < signers->list.size && order.err == OTA_OK; i++) {
-        struct signer s;
-
-        order.err = signer_at(signers, i, &s);
-        if (order.err == OTA_OK)
-            cbor_ascending(&order, &last, &s.id);
-        cbor_keep(&last, &s.id);
+        cbor_fail(&r);
+    for (unsigned i = 0; i < signers->list.size && r.err == OTA_OK; i++, s++) {
+        read_signer(&r, signers, s);
+        cbor_ascend(&r, &last, &s->id);
     }
-    return order.err == OTA_ERR_MALFORMED ? OTA_ERR_INVALID_FIELD : order.err;
+    return r.err == OTA_ERR_MALFORMED ? OTA_ERR_INVALID_FIELD : r.err;
 }
 
-/* Checks what the entries of both lists say, once their form is right. No key is both
- * root and release key: that would put the offline key on the build machine. And one
- * epoch has to have as many keys as the threshold asks for. */
-static int check_signers(const struct ota_keyset *ks, const struct ota_signers *signers)
+/* Checks both lists. What their entries say counts only if their form is right. No key is
+ * both root and release key: that would put the offline key on the build machine. And
+ * one epoch has to have as many keys as the threshold asks for. */
+static int check_signers(const struct ota_keyset *ks)
 {
-    unsigned most = 0;
-    int err = OTA_OK;
+    struct signer s[2 * MAX_SIGNERS], root;
+    unsigned roots = ks->roots.list.size, all = roots + ks->releases.list.size, enough = 0;
+    int err = read_signers(&ks->roots, s);
 
-    for (unsigned i = 0; i < signers->list.size && err == OTA_OK; i++) {
+    if (err == OTA_OK)
+        err = read_signers(&ks->releases, s + roots);
+    for (unsigned i = 0; i < all && err == OTA_OK; i++) {
         unsigned of_epoch = 0;
-        struct signer s, other;
 
-        err = signer_at(signers, i, &s);
-        if (err == OTA_OK && s.alg != OTA_PS256 && s.alg != OTA_ESP256 && s.alg != OTA_ED25519)
-            err = OTA_ERR_UNSUPPORTED;
-        if (err != OTA_OK || signers->elements == ROOT)
+        if (s[i].alg != OTA_PS256 && s[i].alg != OTA_ESP256 && s[i].alg != OTA_ED25519)
+            return OTA_ERR_UNSUPPORTED;
+        if (i < roots)
             continue;
-        err = signer_of(&ks->roots, ks->from, &s.id, &other);
-        if (s.epoch == 0 || err == OTA_OK)
-            err = OTA_ERR_INVALID_FIELD;
-        else if (err == OTA_ERR_NOT_ENOUGH_SIGNERS)
+        err = signer_of(&ks->roots, ks->from, &s[i].id, &root);
+        if (err == OTA_OK || s[i].epoch == 0)
+            return OTA_ERR_INVALID_FIELD;
+        if (err == OTA_ERR_NOT_ENOUGH_SIGNERS)
             err = OTA_OK;
-        for (unsigned j = 0; j < signers->list.size && err == OTA_OK; j++) {
-            err = signer_at(signers, j, &other);
-            of_epoch += s.epoch == other.epoch;
-        }
-        if (of_epoch > most)
-            most = of_epoch;
+        for (unsigned j = roots; j < all; j++)
+            of_epoch += s[i].epoch == s[j].epoch;
+        enough |= of_epoch >= ks->releases.threshold;
     }
-    if (err == OTA_OK && signers->elements == RELEASE && most < signers->threshold)
-        err = OTA_ERR_INVALID_FIELD;
-    return err;
+    return err == OTA_OK && !enough ? OTA_ERR_INVALID_FIELD : err;
 }
 
 static OTA_NOINLINE int decode(struct ota_keyset *ks, struct cose_object *o, const struct ota_source *object)
 {
     int err = cose_parse_signed(o, object, COSE_KEYSET);
 
-    ks->from = object;
-    ks->service_skips_freshness = 0;
+    ota_fill(ks, 0, sizeof *ks);
+    ks->from = ks->roots.from = ks->releases.from = object;
+    ks->roots.elements = ROOT;
+    ks->releases.elements = RELEASE;
     if (err == OTA_OK)
         err = cbor_read_payload(object, &o->payload, members, COUNT(members), ks);
-    if (err == OTA_OK)
-        err = check_form(&ks->roots, object, ROOT);
-    if (err == OTA_OK)
-        err = check_form(&ks->releases, object, RELEASE);
-    if (err == OTA_OK)
-        err = check_signers(ks, &ks->roots);
-    return err != OTA_OK ? err : check_signers(ks, &ks->releases);
+    return err != OTA_OK ? err : check_signers(ks);
 }
 
 int ota_keyset_open(struct ota_keyset *ks, const struct ota_source *object)
@@ -168,6 +151,15 @@ int ota_keyset_anchor(struct ota_keyset *ks, const struct ota_source *anchor)
     return err;
 }
 
+int ota_keyset_is_for(const struct ota_keyset *held, const struct ota_source *object, const struct ota_field *vendor,
+                      const struct ota_field *device_type)
+{
+    int err = cbor_same(object, vendor, held->from, &held->vendor, OTA_ERR_WRONG_VENDOR);
+
+    return err != OTA_OK ? err
+                         : cbor_same(object, device_type, held->from, &held->device_type, OTA_ERR_WRONG_TYPE);
+}
+
 int ota_keyset_accept(struct ota_keyset *next, const struct ota_source *object, const struct ota_keyset *held,
                       const struct ota_keyring *ring, ota_verdict *verdict)
 {
@@ -183,9 +175,7 @@ int ota_keyset_accept(struct ota_keyset *next, const struct ota_source *object, 
     if (err == OTA_OK)
         err = ota_signers_count(&o, &next->roots, ring, &epoch, &by_own);
     if (err == OTA_OK)
-        err = cbor_same(object, &next->vendor, held->from, &held->vendor, OTA_ERR_WRONG_VENDOR);
-    if (err == OTA_OK)
-        err = cbor_same(object, &next->device_type, held->from, &held->device_type, OTA_ERR_WRONG_TYPE);
+        err = ota_keyset_is_for(held, object, &next->vendor, &next->device_type);
     if (err == OTA_OK && next->version <= held->version)
         err = OTA_ERR_KEYSET_NOT_NEWER;
     if (err == OTA_OK)
@@ -195,7 +185,7 @@ int ota_keyset_accept(struct ota_keyset *next, const struct ota_source *object, 
 
 /* Finds the key of a signature, and its epoch. *key becomes NULL if the signer has no
  * say, or its key is not at hand. */
-static OTA_NOINLINE int find_key(const struct cose_signature *sig, const struct ota_source *from,
+static OTA_NOINLINE int find_key(const struct cose_object *sig, const struct ota_source *from,
                                  const struct ota_signers *signers, const struct ota_keyring *ring, const void **key,
                                  uint32_t *epoch)
 {
@@ -215,20 +205,40 @@ static OTA_NOINLINE int find_key(const struct cose_signature *sig, const struct 
     return OTA_OK;
 }
 
-static int verify_one(const struct cose_object *o, const struct cose_signature *sig, const void *key,
-                      const struct ota_keyring *ring, ota_verdict *verdict)
+static OTA_NOINLINE ota_verdict verify_at(const struct cose_object *o, const struct cose_object *sig, const void *key,
+                                          const struct ota_keyring *ring, const uint8_t *value)
+{
+    struct cose_message m;
+
+    cose_message(&m, o, sig);
+    return ota_verify(ring, (int)sig->header.alg, key, m.spans, m.count, value, sig->payload.size);
+}
+
+/* The same with a signature that is read into RAM first. */
+static OTA_NOINLINE int verify_copy(const struct cose_object *o, const struct cose_object *sig, const void *key,
+                                    const struct ota_keyring *ring, ota_verdict *verdict)
 {
     uint8_t value[OTA_MAX_SIGNATURE];
-    struct cose_message m;
-    int err;
+    int err = ota_source_read(o->from, sig->payload.at, value, sig->payload.size);
 
-    if (sig->value.size > sizeof value)
+    *verdict &= err == OTA_OK ? verify_at(o, sig, key, ring, value) : OTA_FAIL;
+    return err;
+}
+
+static int verify_one(const struct cose_object *o, const struct cose_object *sig, const void *key,
+                      const struct ota_keyring *ring, ota_verdict *verdict)
+{
+    int err = OTA_OK;
+
+    if (sig->payload.size > OTA_MAX_SIGNATURE)
         return OTA_ERR_BAD_SIGNATURE;
-    err = ota_source_read(o->from, sig->value.at, value, sig->value.size);
+    /* What can be reached by an address is verified where it stands. */
+    if (o->from->read == ota_buffer_read)
+        *verdict &= verify_at(o, sig, key, ring, (const uint8_t *)o->from->ctx + sig->payload.at);
+    else
+        err = verify_copy(o, sig, key, ring, verdict);
     if (err != OTA_OK)
         return err;
-    cose_message(&m, o->from, &o->protected, &sig->protected, &o->payload);
-    *verdict &= ota_verify(ring, (int)sig->header.alg, key, m.spans, m.count, value, sig->value.size);
     return *verdict == OTA_PASS ? OTA_OK : OTA_ERR_BAD_SIGNATURE;
 }
 
@@ -238,18 +248,15 @@ int ota_signers_count(const struct cose_object *o, const struct ota_signers *sig
     volatile uint32_t owed = signers->threshold; /* may fall below 0 */
     uint32_t counted = 0;
     ota_verdict all = OTA_PASS;
-    struct cbor_reader r;
+    uint16_t at = o->proof.at;
 
     *enough = OTA_FAIL;
-    cbor_list(&r, o->from, o->proof.at);
     for (unsigned i = 0; i < o->proof.size; i++) {
-        struct cose_signature sig;
+        struct cose_object sig;
         const void *key = NULL;
         uint32_t of_key;
-        int err;
+        int err = cose_read_signature(o->from, &at, &sig);
 
-        cose_read_signature(&r, &sig);
-        err = r.err;
         if (err == OTA_OK)
             err = find_key(&sig, o->from, signers, ring, &key, &of_key);
         if (err == OTA_OK && key != NULL)

@@ -3,6 +3,7 @@
 #include "bytes.h"
 #include "cbor.h"
 #include "cose.h"
+#include "lists.h"
 #include "signers.h"
 #include "version.h"
 
@@ -14,6 +15,7 @@
 #define MEMBER(key, kind, member) {key, kind, offsetof(struct ota_manifest, member)}
 
 static const struct cbor_member members[] = {
+    {0, CBOR_FORMAT, 0},
     MEMBER(1, CBOR_NAME, vendor),
     MEMBER(2, CBOR_NAME | CBOR_NONZERO, device_type),
     MEMBER(3, CBOR_LIST | CBOR_OPTIONAL, hardware),
@@ -23,45 +25,54 @@ static const struct cbor_member members[] = {
     MEMBER(7, CBOR_U32, security_counter),
     MEMBER(8, CBOR_U32, image_size),
     MEMBER(9, CBOR_DIGEST | CBOR_NONZERO, image_digest),
-    MEMBER(10, CBOR_U8, encoding),
+    MEMBER(10, CBOR_U32, encoding),
     MEMBER(11, CBOR_U32 | CBOR_NONZERO, keyset_version),
     MEMBER(12, CBOR_U64 | CBOR_OPTIONAL, expires),
-    MEMBER(13, CBOR_U8 | CBOR_OPTIONAL, flags),
+    MEMBER(13, CBOR_U32 | CBOR_OPTIONAL, flags),
     MEMBER(14, CBOR_LIST | CBOR_OPTIONAL, downgrade_from),
     MEMBER(15, CBOR_U64 | CBOR_OPTIONAL, oldest_return),
     MEMBER(16, CBOR_DIGEST | CBOR_OPTIONAL, release_digest),
 };
 
 /* The revisions are names, sorted, each once. */
-static void check_hardware(struct cbor_reader *r, const struct ota_manifest *m)
+int ota_manifest_for_hardware(const struct ota_manifest *m, const char *revision)
 {
+    int found = m->hardware.size == 0 ? OTA_OK : OTA_ERR_WRONG_HARDWARE;
     struct ota_field last = {0, 0}, now;
+    struct cbor_reader r;
 
-    cbor_list(r, m->from, m->hardware.at);
+    cbor_list(&r, m->from, m->hardware.at);
     if (m->hardware.size > MAX_HARDWARE)
-        cbor_fail(r);
-    for (unsigned i = 0; i < m->hardware.size && r->err == OTA_OK; i++) {
-        cbor_read(r, CBOR_NAME | CBOR_NONZERO, &now);
-        cbor_ascending(r, &last, &now);
-        cbor_keep(&last, &now);
+        cbor_fail(&r);
+    for (unsigned i = 0; i < m->hardware.size && r.err == OTA_OK; i++) {
+        cbor_read(&r, CBOR_NAME | CBOR_NONZERO, &now);
+        cbor_ascend(&r, &last, &now);
+        if (found == OTA_ERR_WRONG_HARDWARE)
+            found = cbor_same_text(m->from, &now, revision, OTA_ERR_WRONG_HARDWARE);
     }
+    return r.err != OTA_OK ? r.err : found;
 }
 
 /* The sequences rise and stay below the manifest's own. */
-static void check_downgrade(struct cbor_reader *r, const struct ota_manifest *m)
+int ota_manifest_for_sequence(const struct ota_manifest *m, uint64_t installed)
 {
-    uint64_t last = 0, sequence = 0;
+    int found = OTA_ERR_NOT_APPLICABLE;
+    uint64_t last = 0, now = 0;
+    struct cbor_reader r;
 
-    cbor_list(r, m->from, m->downgrade_from.at);
+    cbor_list(&r, m->from, m->downgrade_from.at);
     if (m->downgrade_from.size > MAX_DOWNGRADE_FROM ||
         ((m->flags & OTA_FLAG_DOWNGRADE) != 0) != (m->downgrade_from.size > 0))
-        cbor_fail(r);
-    for (unsigned i = 0; i < m->downgrade_from.size && r->err == OTA_OK; i++) {
-        cbor_read(r, CBOR_U64, &sequence);
-        if ((i > 0 && sequence <= last) || sequence >= m->sequence)
-            cbor_fail(r);
-        last = sequence;
+        cbor_fail(&r);
+    for (unsigned i = 0; i < m->downgrade_from.size && r.err == OTA_OK; i++) {
+        cbor_read(&r, CBOR_U64, &now);
+        if ((i > 0 && now <= last) || now >= m->sequence)
+            cbor_fail(&r);
+        if (now == installed)
+            found = OTA_OK;
+        last = now;
     }
+    return r.err != OTA_OK ? r.err : found;
 }
 
 int ota_manifest_version(const struct ota_manifest *m, struct ota_version *v)
@@ -75,19 +86,18 @@ int ota_manifest_version(const struct ota_manifest *m, struct ota_version *v)
 static OTA_NOINLINE int check_fields(const struct ota_manifest *m)
 {
     struct ota_version version;
-    struct cbor_reader r;
+    int err = ota_manifest_for_hardware(m, NULL);
 
-    check_hardware(&r, m);
-    if (r.err == OTA_OK)
-        check_downgrade(&r, m);
-    if (r.err == OTA_OK)
-        r.err = ota_manifest_version(m, &version);
-    if (r.err == OTA_OK && !ota_version_valid(&version))
-        cbor_fail(&r);
-    if (m->sequence >> 32 == 0 || (uint32_t)m->sequence == 0 || m->oldest_return > m->sequence || m->expires >> 40 != 0)
-        cbor_fail(&r);
-    if (r.err != OTA_OK)
-        return r.err == OTA_ERR_MALFORMED ? OTA_ERR_INVALID_FIELD : r.err;
+    if (err == OTA_OK || err == OTA_ERR_WRONG_HARDWARE)
+        err = ota_manifest_for_sequence(m, 0);
+    if (err == OTA_OK || err == OTA_ERR_NOT_APPLICABLE)
+        err = ota_manifest_version(m, &version);
+    if (err == OTA_OK && (!ota_version_valid(&version) || m->sequence >> 32 == 0 || (uint32_t)m->sequence == 0 ||
+                          m->oldest_return > m->sequence || m->expires >> 40 != 0 ||
+                          (m->encoding | m->flags) > UINT8_MAX))
+        err = OTA_ERR_MALFORMED;
+    if (err != OTA_OK)
+        return err == OTA_ERR_MALFORMED ? OTA_ERR_INVALID_FIELD : err;
     if (m->image_size == 0)
         return OTA_ERR_IMAGE_SIZE;
     return m->encoding != 0 || (m->flags & ~KNOWN_FLAGS) != 0 ? OTA_ERR_UNSUPPORTED : OTA_OK;
@@ -115,9 +125,7 @@ int ota_manifest_verify(struct ota_manifest *m, const struct ota_source *object,
         return err;
     if (m->sequence >> 32 != epoch) /* a stolen old key must not sign above the new one's epoch */
         return OTA_ERR_WRONG_EPOCH;
-    err = cbor_same(object, &m->vendor, held->from, &held->vendor, OTA_ERR_WRONG_VENDOR);
-    if (err == OTA_OK)
-        err = cbor_same(object, &m->device_type, held->from, &held->device_type, OTA_ERR_WRONG_TYPE);
+    err = ota_keyset_is_for(held, object, &m->vendor, &m->device_type);
     if (err == OTA_OK && m->keyset_version > held->version)
         err = OTA_ERR_KEYSET_TOO_OLD;
     if (err == OTA_OK)

@@ -18,47 +18,19 @@ static int object_read(void *ctx, uint32_t offset, void *to, size_t size)
     return ota_area_read(a, (uint32_t)head_size(a) + offset, to, size);
 }
 
-static int crc_of(const struct ota_source *object, uint32_t *crc)
+/* Goes over an object, and takes it to an area if there is one. */
+static int go_over(const struct ota_source *object, const struct ota_area *to, uint32_t *crc)
 {
-    uint8_t part[32];
+    uint8_t part[OTA_MAX_UNIT];
 
     *crc = 0;
     for (uint32_t at = 0; at < object->size;) {
         size_t n = ota_part(object->size - at, sizeof part);
         int err = ota_source_read(object, at, part, n);
 
-        if (err != OTA_OK)
-            return err;
         *crc = ota_crc32(*crc, part, n);
-        at += (uint32_t)n;
-    }
-    return OTA_OK;
-}
-
-static int erase_all(const struct ota_area *a)
-{
-    for (uint32_t at = 0; at < a->size; at += ota_area_page(a, at)) {
-        int err = ota_area_erase(a, at);
-
-        if (err != OTA_OK)
-            return err;
-    }
-    return OTA_OK;
-}
-
-static int write_body(const struct ota_area *a, const struct ota_source *object)
-{
-    uint32_t head = (uint32_t)head_size(a);
-    size_t mask = a->flash->unit - 1u;
-    uint8_t part[OTA_MAX_UNIT];
-
-    for (uint32_t at = 0; at < object->size;) {
-        size_t n = ota_part(object->size - at, sizeof part);
-        int err = ota_source_read(object, at, part, n);
-
-        ota_fill(part + n, a->flash->erased, sizeof part - n);
-        if (err == OTA_OK)
-            err = ota_area_write(a, head + at, part, (n + mask) & ~mask);
+        if (err == OTA_OK && to != NULL)
+            err = ota_area_put(to, (uint32_t)head_size(to) + at, part, n);
         if (err != OTA_OK)
             return err;
         at += (uint32_t)n;
@@ -68,26 +40,23 @@ static int write_body(const struct ota_area *a, const struct ota_source *object)
 
 int ota_object_write(const struct ota_area *a, const struct ota_source *object, uint32_t version)
 {
-    uint8_t head[OTA_MAX_UNIT < HEAD ? HEAD : OTA_MAX_UNIT];
+    uint8_t head[OTA_MAX_UNIT];
     struct ota_source written;
     uint32_t crc;
     int err;
 
     if (a->size < head_size(a) || object->size > a->size - head_size(a))
         return OTA_ERR_TOO_LARGE;
-    err = crc_of(object, &crc);
+    err = ota_area_clear(a);
     if (err == OTA_OK)
-        err = erase_all(a);
-    if (err == OTA_OK)
-        err = write_body(a, object);
+        err = go_over(object, a, &crc);
     if (err != OTA_OK)
         return err;
-    ota_fill(head, a->flash->erased, sizeof head);
     ota_store32(head, object->size);
     ota_store32(head + 4, version);
     ota_store32(head + 8, crc);
     ota_store32(head + 12, ota_crc32(0, head, 12));
-    err = ota_area_write(a, 0, head, head_size(a));
+    err = ota_area_put(a, 0, head, HEAD);
     return err != OTA_OK ? err : ota_object_open(a, &written, &version);
 }
 
@@ -113,6 +82,6 @@ int ota_object_open(const struct ota_area *a, struct ota_source *object, uint32_
         return OTA_ERR_STORAGE;
     object->size = ota_load32(head);
     *version = ota_load32(head + 4);
-    err = crc_of(object, &crc);
+    err = go_over(object, NULL, &crc);
     return err == OTA_OK && crc != ota_load32(head + 8) ? OTA_ERR_STORAGE : err;
 }

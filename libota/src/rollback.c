@@ -2,35 +2,7 @@
 
 #include "bytes.h"
 #include "cbor.h"
-
-static int check_hardware(const struct ota_manifest *m, const char *revision)
-{
-    int err = m->hardware.size == 0 ? OTA_OK : OTA_ERR_WRONG_HARDWARE;
-    struct cbor_reader r;
-
-    cbor_list(&r, m->from, m->hardware.at);
-    for (unsigned i = 0; i < m->hardware.size && err == OTA_ERR_WRONG_HARDWARE; i++) {
-        struct ota_field text;
-
-        cbor_read(&r, CBOR_TEXT, &text);
-        err = r.err != OTA_OK ? r.err : cbor_same_text(m->from, &text, revision, OTA_ERR_WRONG_HARDWARE);
-    }
-    return err;
-}
-
-static int check_downgrade(const struct ota_manifest *m, uint64_t installed)
-{
-    uint64_t sequence = 0;
-    struct cbor_reader r;
-
-    cbor_list(&r, m->from, m->downgrade_from.at);
-    for (unsigned i = 0; i < m->downgrade_from.size && r.err == OTA_OK; i++) {
-        cbor_read(&r, CBOR_U64, &sequence);
-        if (sequence == installed)
-            return r.err;
-    }
-    return r.err != OTA_OK ? r.err : OTA_ERR_NOT_APPLICABLE;
-}
+#include "lists.h"
 
 static int check_order(const struct ota_history *h, const struct ota_manifest *m)
 {
@@ -44,7 +16,7 @@ static int check_order(const struct ota_history *h, const struct ota_manifest *m
     if (m->sequence <= h->installed.sequence)
         return OTA_ERR_OLD_SEQUENCE;
     if ((m->flags & OTA_FLAG_DOWNGRADE) != 0)
-        return check_downgrade(m, h->installed.sequence);
+        return ota_manifest_for_sequence(m, h->installed.sequence);
     err = ota_manifest_version(m, &version);
     if (err == OTA_OK && ota_version_compare(&version, &h->installed.version) < 0)
         err = OTA_ERR_OLD_VERSION;
@@ -74,7 +46,7 @@ int ota_rollback_check(const struct ota_history *h, const struct ota_manifest *m
     int err;
 
     *verdict = OTA_FAIL;
-    err = check_hardware(m, d->hardware);
+    err = ota_manifest_for_hardware(m, d->hardware);
     if (err == OTA_OK)
         err = cbor_same_text(m->from, &m->component, d->component, OTA_ERR_WRONG_COMPONENT);
     if (err == OTA_OK && m->expires != 0 && d->now > m->expires)

@@ -92,7 +92,7 @@ struct pss {
     uint8_t h[OTA_SHA256_SIZE + 4]; /* and the counter of MGF1 */
 };
 
-static void hash(struct pss *w, const uint8_t *data, size_t size)
+static OTA_NOINLINE void hash(struct pss *w, const uint8_t *data, size_t size)
 {
     ota_sha256_init(&w->sha);
     ota_sha256_update(&w->sha, data, size);

@@ -15,4 +15,8 @@
 OTA_MUST_USE int ota_signers_count(const struct cose_object *o, const struct ota_signers *signers,
                                    const struct ota_keyring *ring, uint32_t *epoch, ota_verdict *enough);
 
+/* Says whether an object is for the vendor and device type of a keyset. */
+OTA_MUST_USE int ota_keyset_is_for(const struct ota_keyset *held, const struct ota_source *object,
+                                   const struct ota_field *vendor, const struct ota_field *device_type);
+
 #endif

@@ -43,16 +43,10 @@ const struct ota_area *ota_slots_running(const struct ota_slots *slots, unsigned
     return &slots->image[slots->layout->runs[release]];
 }
 
-const struct ota_area *ota_slots_origin(const struct ota_slots *slots, const struct ota_state *s)
+const struct ota_area *ota_slots_origin(const struct ota_slots *slots, const struct ota_state *s, unsigned candidate)
 {
-    const uint8_t *place = (s->flags & OTA_RETURNING) != 0 ? slots->layout->keeps : slots->layout->receives;
+    const struct ota_layout *layout = slots->layout;
+    unsigned returning = (s->flags & OTA_RETURNING) != 0;
 
-    return &slots->image[place[1u - s->installed]];
-}
-
-const struct ota_area *ota_slots_saved(const struct ota_slots *slots, const struct ota_state *s)
-{
-    const uint8_t *place = (s->flags & OTA_RETURNING) != 0 ? slots->layout->receives : slots->layout->keeps;
-
-    return &slots->image[place[s->installed]];
+    return &slots->image[(candidate != returning ? layout->receives : layout->keeps)[s->installed ^ candidate]];
 }

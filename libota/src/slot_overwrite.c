@@ -21,20 +21,18 @@
 #define STAGING 1
 #define BACKUP 2
 
-/* Copies what belongs into a page, in whole units. */
+/* Copies what belongs into a page. */
 static int copy_page(const struct ota_area *from, const struct ota_area *to, uint32_t at, uint32_t end)
 {
     uint8_t part[OTA_MAX_UNIT];
-    size_t mask = to->flash->unit - 1u;
     int err = ota_area_erase(to, at);
 
     while (err == OTA_OK && at < end) {
         size_t n = ota_part(end - at, sizeof part);
 
-        ota_fill(part, to->flash->erased, sizeof part);
         err = ota_area_read(from, at, part, n);
         if (err == OTA_OK)
-            err = ota_area_write(to, at, part, (n + mask) & ~mask);
+            err = ota_area_put(to, at, part, n);
         at += (uint32_t)n;
     }
     return err;
@@ -78,7 +76,7 @@ static int copy(struct ota_journal *j, struct ota_state *s, const struct ota_are
 /* Saves the running image, if there is where to and if it is still worth it. */
 static int save(const struct ota_slots *slots, struct ota_journal *j, struct ota_state *s)
 {
-    const struct ota_area *backup = ota_slots_saved(slots, s);
+    const struct ota_area *backup = ota_slots_origin(slots, s, 0);
     struct ota_entry installed;
     int err = ota_journal_entry(j, s->installed, &installed);
 
@@ -105,7 +103,7 @@ static int install(const struct ota_slots *slots, struct ota_journal *j, struct 
         err = save(slots, j, s);
     if (err == OTA_OK)
         err = ota_journal_entry(j, 1u - s->installed, &candidate);
-    return err != OTA_OK ? err : copy(j, s, ota_slots_origin(slots, s), &slots->image[RUN], &candidate.release);
+    return err != OTA_OK ? err : copy(j, s, ota_slots_origin(slots, s, 1), &slots->image[RUN], &candidate.release);
 }
 
 static int revert(const struct ota_slots *slots, struct ota_journal *j, struct ota_state *s)
@@ -113,7 +111,7 @@ static int revert(const struct ota_slots *slots, struct ota_journal *j, struct o
     struct ota_entry installed;
     int err = ota_journal_entry(j, s->installed, &installed);
 
-    return err != OTA_OK ? err : copy(j, s, ota_slots_saved(slots, s), &slots->image[RUN], &installed.release);
+    return err != OTA_OK ? err : copy(j, s, ota_slots_origin(slots, s, 0), &slots->image[RUN], &installed.release);
 }
 
 const struct ota_layout ota_layout_overwrite = {{RUN, RUN}, {STAGING, STAGING}, {BACKUP, BACKUP}, install, revert};

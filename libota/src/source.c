@@ -34,3 +34,15 @@ int ota_sha256_spans(struct ota_sha256 *s, const struct ota_span *spans, unsigne
     }
     return OTA_OK;
 }
+
+int ota_source_hash(const struct ota_source *s, uint8_t digest[OTA_SHA256_SIZE])
+{
+    struct ota_span all = {s, 0, s->size};
+    struct ota_sha256 sha;
+    int err;
+
+    ota_sha256_init(&sha);
+    err = ota_sha256_spans(&sha, &all, 1);
+    ota_sha256_final(&sha, digest);
+    return err;
+}

@@ -13,42 +13,52 @@ unsigned ota_update_other(const struct ota_update *u)
     return 1u - u->state.installed;
 }
 
-int ota_update_change(struct ota_update *u, const struct ota_state *next)
+int ota_update_store(struct ota_update *u)
 {
-    int err = ota_journal_set_state(&u->journal, next);
+    int err = ota_journal_set_state(&u->journal, &u->state);
 
-    if (err == OTA_OK)
-        ota_copy(&u->state, next, sizeof u->state);
+    if (err != OTA_OK && ota_journal_state(&u->journal, &u->state) != OTA_OK)
+        u->step = CLOSED;
     return err;
 }
 
-uint8_t ota_update_flags(const struct ota_update *u, unsigned flags)
+int ota_update_load(const struct ota_update *u, struct ota_history *h, struct ota_entry *other)
 {
-    return (uint8_t)(u->config->slots->layout->install == NULL ? flags | OTA_SAVED : flags);
+    int err = ota_journal_history(&u->journal, &u->state, h);
+
+    return err != OTA_OK ? err : ota_journal_entry(&u->journal, ota_update_other(u), other);
+}
+
+int ota_update_order(struct ota_update *u, unsigned flags)
+{
+    /* Where an image runs as it was received, the installed one stays as it is. */
+    if (u->config->slots->layout->install == NULL)
+        flags |= OTA_SAVED;
+    u->state.flags = (uint8_t)flags;
+    u->state.phase = OTA_INSTALL;
+    u->state.mark = 0;
+    return ota_update_store(u);
 }
 
 int ota_update_note_failed(struct ota_update *u)
 {
-    struct ota_state next = u->state;
     struct ota_history h;
     struct ota_entry failed;
-    int err = OTA_OK;
+    int err;
 
     /* What rotted in its slot is not the release's fault: it may come again. */
-    if (next.reason != -OTA_ERR_IMAGE_DIGEST) {
-        err = ota_journal_history(&u->journal, &u->state, &h);
-        if (err == OTA_OK)
-            err = ota_journal_entry(&u->journal, ota_update_other(u), &failed);
-        if (err == OTA_OK) {
-            ota_rollback_rejected(&h, failed.release.image_digest);
-            err = ota_journal_set_rejected(&u->journal, &h);
-        }
+    if (u->state.reason != -OTA_ERR_IMAGE_DIGEST) {
+        err = ota_update_load(u, &h, &failed);
+        if (err != OTA_OK)
+            return err;
+        ota_rollback_rejected(&h, failed.release.image_digest);
+        err = ota_journal_set_rejected(&u->journal, &h);
+        if (err != OTA_OK)
+            return err;
     }
-    if (err != OTA_OK)
-        return err;
-    next.phase = OTA_IDLE;
-    next.flags = (uint8_t)((next.flags & OTA_CHECKED) | OTA_FAILED);
-    return ota_update_change(u, &next);
+    u->state.phase = OTA_IDLE;
+    u->state.flags = (uint8_t)((u->state.flags & OTA_CHECKED) | OTA_FAILED);
+    return ota_update_store(u);
 }
 
 int ota_update_open(struct ota_update *u, const struct ota_update_config *config, unsigned running)
@@ -81,11 +91,12 @@ static OTA_APART int judge(const struct ota_update *u, const struct ota_manifest
 {
     const struct ota_area *receives = receiving_area(u);
     const struct ota_area *runs = ota_slots_running(u->config->slots, ota_update_other(u));
-    struct ota_device d = *device;
     ota_verdict verdict = OTA_FAIL;
     struct ota_history h;
+    struct ota_device d;
     int err;
 
+    ota_copy(&d, device, sizeof d);
     d.slot_size = receives->size < runs->size ? receives->size : runs->size;
     d.keyset_floor = held->security_floor;
     d.retry_rejected = answer != NULL && answer->retry_rejected == 1;
@@ -123,36 +134,21 @@ static int receive(struct ota_update *u, const struct ota_entry *e, const struct
 {
     unsigned other = ota_update_other(u);
     const struct ota_area *kept = &u->config->slots->manifest[other];
-    struct ota_state next = u->state;
-    int err = OTA_OK;
+    int err;
 
-    next.flags &= (uint8_t)~OTA_RETAINED;
-    next.mark = 0;
-    next.phase = OTA_IDLE;
-    next.keyset_version = keyset;
-    if (u->state.phase != OTA_IDLE || u->state.flags != next.flags)
-        err = ota_update_change(u, &next);
+    u->state.flags &= (uint8_t)~OTA_RETAINED;
+    u->state.mark = 0;
+    u->state.phase = OTA_IDLE;
+    u->state.keyset_version = keyset;
+    err = ota_update_store(u);
     if (err == OTA_OK)
         err = ota_journal_set_entry(&u->journal, other, e);
     if (err == OTA_OK && kept->size != 0)
         err = ota_object_write(kept, manifest, 0);
-    next.phase = OTA_RECEIVING;
-    return err != OTA_OK ? err : ota_update_change(u, &next);
-}
-
-/* Goes on at the mark: a page begins there, and what is before it is read again. */
-static int resume(struct ota_update *u, const struct ota_release *r)
-{
-    int err;
-
-    ota_sha256_init(&u->hash);
-    err = ota_image_hash(receiving_area(u), u->state.mark, &u->hash);
     if (err != OTA_OK)
         return err;
-    u->size = r->image_size;
-    u->received = u->page_end = u->state.mark;
-    u->step = RECEIVING;
-    return OTA_OK;
+    u->state.phase = OTA_RECEIVING;
+    return ota_update_store(u);
 }
 
 static OTA_APART int accept(struct ota_update *u, const struct ota_manifest *m, uint32_t keyset, uint32_t *offset)
@@ -168,8 +164,13 @@ static OTA_APART int accept(struct ota_update *u, const struct ota_manifest *m, 
         u->step = CLOSED;
         err = receive(u, &e, m->from, keyset);
     }
-    if (err == OTA_OK && u->step == CLOSED)
-        err = resume(u, &e.release);
+    if (err == OTA_OK && u->step == CLOSED) {
+        /* On at the mark: a page begins there. */
+        u->size = e.release.image_size;
+        u->received = u->page_end = u->state.mark;
+        u->filled = 0;
+        u->step = RECEIVING;
+    }
     *offset = u->received;
     return err;
 }
@@ -195,56 +196,48 @@ int ota_update_begin(struct ota_update *u, const struct ota_source *manifest, co
         err = judge(u, &m, held, device, answer);
     if (err != OTA_OK)
         return err;
-    if (verified != OTA_PASS || (u->config->keyed && named != OTA_PASS))
-        return OTA_ERR_INTERNAL;
-    return accept(u, &m, held->version, offset);
+    return verified == OTA_PASS && (!u->config->keyed || named == OTA_PASS) ? accept(u, &m, held->version, offset)
+                                                                            : OTA_ERR_INTERNAL;
 }
 
-static int begin_page(struct ota_update *u, const struct ota_area *area)
+/* Writes what is pending. */
+static int flush(struct ota_update *u, const struct ota_area *area)
 {
-    u->page_end += ota_area_page(area, u->received);
-    return ota_area_erase(area, u->received);
+    size_t size = u->filled;
+
+    u->filled = 0;
+    return size == 0 ? OTA_OK : ota_area_put(area, u->received - (uint32_t)size, u->pending, size);
 }
 
-/* Takes as many bytes as make whole units of one page, or go into the pending one. */
+/* Ends a page. Sixteen marks at most: what a reset can cost, against what the journal wears. */
+static int end_page(struct ota_update *u, const struct ota_area *area)
+{
+    int err = flush(u, area);
+
+    if (err != OTA_OK || u->received - u->state.mark < area->size >> 4)
+        return err;
+    u->state.mark = u->received;
+    return ota_update_store(u);
+}
+
+/* Takes as many bytes as go into one page and into what is pending. */
 static int take(struct ota_update *u, const struct ota_area *area, const uint8_t *bytes, size_t *size)
 {
-    size_t unit = area->flash->unit, filled = (size_t)u->received & (unit - 1);
+    if (u->received == u->page_end) {
+        int err = ota_area_erase(area, u->received);
 
-    *size = ota_part(u->page_end - u->received, *size);
-    if (filled == 0 && *size >= unit) {
-        *size &= ~(unit - 1);
-        return ota_area_write(area, u->received, bytes, *size);
+        if (err != OTA_OK)
+            return err;
+        u->page_end += ota_area_page(area, u->received);
     }
-    if (*size > unit - filled)
-        *size = unit - filled;
-    ota_copy(u->pending + filled, bytes, *size);
-    return filled + *size < unit ? OTA_OK : ota_area_write(area, u->received - (uint32_t)filled, u->pending, unit);
-}
-
-/* Sixteen marks at most: what a reset can cost, against what the journal wears. */
-static int set_mark(struct ota_update *u, const struct ota_area *area)
-{
-    struct ota_state next = u->state;
-
-    if (u->received != u->page_end || u->received - next.mark < area->size >> 4)
-        return OTA_OK;
-    next.mark = u->received;
-    return ota_update_change(u, &next);
-}
-
-static int receive_part(struct ota_update *u, const uint8_t *bytes, size_t *size)
-{
-    const struct ota_area *area = receiving_area(u);
-    int err = u->received == u->page_end ? begin_page(u, area) : OTA_OK;
-
-    if (err == OTA_OK)
-        err = take(u, area, bytes, size);
-    if (err != OTA_OK)
-        return err;
-    ota_sha256_update(&u->hash, bytes, *size);
+    *size = ota_part(u->page_end - u->received, *size);
+    *size = ota_part((uint32_t)(sizeof u->pending - u->filled), *size);
+    ota_copy(u->pending + u->filled, bytes, *size);
+    u->filled = (uint16_t)(u->filled + *size);
     u->received += (uint32_t)*size;
-    return set_mark(u, area);
+    if (u->received == u->page_end)
+        return end_page(u, area);
+    return u->filled == sizeof u->pending ? flush(u, area) : OTA_OK;
 }
 
 int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, size_t size)
@@ -256,8 +249,8 @@ int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, s
     if (size > u->size - offset)
         return OTA_ERR_IMAGE_SIZE;
     while (offset + size > u->received) {
-        size_t part = size - (size_t)(u->received - offset);
-        int err = receive_part(u, from + (u->received - offset), &part);
+        size_t had = (size_t)(u->received - offset), part = size - had;
+        int err = take(u, receiving_area(u), from + had, &part);
 
         if (err != OTA_OK) {
             u->step = CLOSED;
@@ -269,65 +262,34 @@ int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, s
     return OTA_OK;
 }
 
-/* Writes the last unit, filled up. */
-static int flush(const struct ota_update *u, const struct ota_area *area)
-{
-    size_t unit = area->flash->unit, filled = (size_t)u->received & (unit - 1);
-    uint8_t last[OTA_MAX_UNIT];
-
-    if (filled == 0)
-        return OTA_OK;
-    ota_fill(last, area->flash->erased, sizeof last);
-    ota_copy(last, u->pending, filled);
-    return ota_area_write(area, u->received - (uint32_t)filled, last, unit);
-}
-
-/* The image as it was received, and again as it stands in flash. */
-static int check_whole(struct ota_update *u)
-{
-    uint8_t digest[OTA_SHA256_SIZE];
-    ota_verdict stored = OTA_FAIL;
-    struct ota_entry e;
-    int err = ota_journal_entry(&u->journal, ota_update_other(u), &e);
-
-    if (err == OTA_OK)
-        err = flush(u, receiving_area(u));
-    if (err != OTA_OK)
-        return err;
-    ota_sha256_final(&u->hash, digest);
-    if (ota_equal(digest, e.release.image_digest, sizeof digest) != OTA_PASS)
-        return OTA_ERR_IMAGE_DIGEST;
-    err = ota_image_check(receiving_area(u), &e.release, &stored);
-    if (err == OTA_OK && stored == OTA_PASS)
-        u->step = WHOLE;
-    return err;
-}
-
 int ota_update_finish(struct ota_update *u)
 {
-    struct ota_state next = u->state;
+    const struct ota_area *area = receiving_area(u);
+    ota_verdict whole = OTA_FAIL;
+    struct ota_entry e;
     int err;
 
     if (u->step != RECEIVING || u->received != u->size)
         return OTA_ERR_INTERNAL;
     u->step = CLOSED;
-    err = check_whole(u);
-    if (err != OTA_ERR_IMAGE_DIGEST || next.mark == 0)
+    err = flush(u, area);
+    if (err == OTA_OK)
+        err = ota_journal_entry(&u->journal, ota_update_other(u), &e);
+    if (err == OTA_OK)
+        err = ota_image_check(area, &e.release, &whole);
+    if (whole == OTA_PASS)
+        u->step = WHOLE;
+    if (err != OTA_ERR_IMAGE_DIGEST)
         return err;
-    next.mark = 0;
-    err = ota_update_change(u, &next);
+    u->state.mark = 0;
+    err = ota_update_store(u);
     return err != OTA_OK ? err : OTA_ERR_IMAGE_DIGEST;
 }
 
 int ota_update_install(struct ota_update *u)
 {
-    struct ota_state next = u->state;
-
     if (u->step != WHOLE)
         return OTA_ERR_INTERNAL;
-    next.phase = OTA_INSTALL;
-    next.mark = 0;
-    next.reason = 0;
-    next.flags = ota_update_flags(u, 0);
-    return ota_update_change(u, &next);
+    u->state.reason = 0;
+    return ota_update_order(u, 0);
 }

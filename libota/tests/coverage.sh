@@ -1,28 +1,33 @@
 #!/bin/sh
-# Branch coverage of the update part: every branch is taken by a test, or its line stands in
+# Branch coverage: every branch of the library is taken by a test, or its line stands in
 # tests/coverage_excused.txt. It is run from libota/.
 #
-#   coverage.sh DIRECTORY FLAGS UNDER-TEST OTHERS TEST…
+#   coverage.sh DIRECTORY FLAGS MEASURED TEST…
 #
-# FLAGS, UNDER-TEST (sources that are measured) and OTHERS are lists, each one argument; a TEST
-# is a source and its arguments.
+# MEASURED is a list of sources. A TEST is its sources, --, and its arguments; what is measured
+# among the sources is compiled once for all tests.
 set -eu
-dir=$1 flags=$2 measured=$3 others=$4
-shift 4
-top=$(pwd)
+dir=$1 flags=$2 measured=$3
+shift 3
 rm -rf "$dir"
 mkdir -p "$dir"
 
 for f in $measured; do
     # shellcheck disable=SC2086 # lists of words
-    gcc $flags -O0 --coverage -c "$top/$f" -o "$dir/$(basename "$f" .c).o"
+    gcc $flags -O0 --coverage -c "$PWD/$f" -o "$dir/$(basename "$f" .c).o"
 done
 for run in "$@"; do
-    test=${run%% *} arguments=${run#"$test"}
+    sources=
+    for f in ${run%% --*}; do
+        case " $measured " in
+        *" $f "*) sources="$sources $dir/$(basename "$f" .c).o" ;;
+        *) sources="$sources $f" ;;
+        esac
+    done
     # shellcheck disable=SC2086
-    gcc $flags -O2 $others "$test" "$dir"/*.o --coverage -o "$dir/run"
+    gcc $flags -O2 $sources --coverage -o "$dir/run"
     # shellcheck disable=SC2086
-    "$dir/run" $arguments >"$dir/out" || { cat "$dir/out" >&2; exit 1; }
+    "$dir/run" ${run#* --} >"$dir/out" || { cat "$dir/out" >&2; exit 1; }
 done
 
 : >"$dir/untaken"

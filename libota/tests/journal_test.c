@@ -84,14 +84,19 @@ static void cut_set_tries(uint8_t tries, uint32_t op, enum emu_mode mode, uint32
     flash.cuts = 0;
 }
 
-/* The number of tries after a reset. */
+/* The number of tries after a reset. A record that was cut off late may read right when the journal is
+ * opened and wrong after it: a start that does not settle it looks again. */
 static unsigned tries_now(void)
 {
     struct ota_state s;
+    int err = OTA_ERR_STORAGE;
 
     memset(&s, 0xee, sizeof s);
-    EXPECT(ota_journal_open(&journal, half) == OTA_OK);
-    EXPECT(ota_journal_state(&journal, &s) == OTA_OK);
+    for (unsigned i = 0; i < 20 && err == OTA_ERR_STORAGE; i++) {
+        EXPECT(ota_journal_open(&journal, half) == OTA_OK);
+        err = ota_journal_state(&journal, &s);
+    }
+    EXPECT(err == OTA_OK);
     return s.tries;
 }
 
@@ -104,7 +109,7 @@ static void goes_on(void)
     EXPECT(ota_journal_settle(&journal) == OTA_OK);
     set_tries(77);
     EXPECT(tries_now() == 77);
-    EXPECT(journal.page[0].whole && journal.page[1].whole);
+    EXPECT(!journal.lacks);
     EXPECT(flash.erases - erases <= 2 * half[0].size / pages.size);
     EXPECT(flash.broken == NULL);
 }
@@ -116,7 +121,7 @@ static void test_J1(void)
     set_up(4, 0xff, 2, 1024);
     cut_set_tries(2, 0, EMU_BEFORE, 0);
     EXPECT(tries_now() == 1);
-    EXPECT(journal.page[0].whole && journal.page[1].whole);
+    EXPECT(!journal.lacks);
     goes_on();
 }
 
@@ -139,7 +144,7 @@ static void test_J3(void)
     set_up(4, 0xff, 2, 1024);
     cut_set_tries(2, 1, EMU_BEFORE, 0);
     EXPECT(tries_now() == 2);
-    EXPECT(journal.page[0].whole && !journal.page[1].whole);
+    EXPECT(journal.lacks && journal.first == 1);
     goes_on();
 }
 
@@ -158,7 +163,7 @@ static void test_J5(void)
     set_up(4, 0xff, 2, 1024);
     cut_set_tries(2, 1, EMU_AFTER, 0);
     EXPECT(tries_now() == 2);
-    EXPECT(journal.page[0].whole && journal.page[1].whole);
+    EXPECT(!journal.lacks);
     goes_on();
 }
 
@@ -357,6 +362,23 @@ static void test_a_flash_that_does_not_answer(void)
     EXPECT(ota_journal_open(&journal, half) == OTA_ERR_STORAGE);
 }
 
+/* The copy that was written last is in doubt, in whichever page, and the other one is not touched
+ * before it is sure: a second cut never meets an erased page and a copy that reads wrong. */
+static void test_the_copy_in_doubt_is_known(void)
+{
+    /* Each page takes five operations to write anew; the last one is the copy. */
+    for (uint32_t op = 4; op < 10; op += 5)
+        for (uint32_t then = 0; then < 5; then++)
+            for (uint32_t seed = 0; seed < 300; seed++) {
+                set_up(8, 0xff, 1, 1024);
+                EXPECT(tries_now() == 1);
+                cut_set_tries(2, op, EMU_UNSTABLE, seed);
+                EXPECT(tries_now() == 1);
+                cut_set_tries(2, then, EMU_PARTIAL_ERASE, 41 * seed + op);
+                EXPECT(tries_now() == 1);
+            }
+}
+
 static void test_two_faults_leave_the_state(void)
 {
     struct ota_state s;
@@ -367,7 +389,7 @@ static void test_two_faults_leave_the_state(void)
     emu_rot(&flash, half[0].at + (journal.page[0].at[OTA_KIND_NONCE] - 1u) * 8 + 7, 1);
     emu_rot(&flash, half[1].at + (journal.page[1].at[OTA_KIND_STATE] - 1u) * 8 + 7, 1);
     EXPECT(tries_now() == 5);
-    EXPECT(journal.page[0].whole + journal.page[1].whole == 1);
+    EXPECT(journal.lacks);
     EXPECT(ota_journal_state(&journal, &s) == OTA_OK);
     EXPECT(ota_journal_settle(&journal) == OTA_OK);
     EXPECT(tries_now() == 5);
@@ -477,6 +499,7 @@ int main(void)
     test_a_lost_counter();
     test_a_record_of_another_format();
     test_a_flash_that_does_not_answer();
+    test_the_copy_in_doubt_is_known();
     test_two_faults_leave_the_state();
     test_a_page_without_room_is_refused();
     test_nonces_never_come_twice();

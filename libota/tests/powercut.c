@@ -214,6 +214,20 @@ static void pairs(struct bench *b)
         }
 }
 
+/* A cell that is not sure, and a second cut soon after it, when it may be all there is. */
+static void close_pairs(struct bench *b)
+{
+    static const enum emu_mode second[] = {EMU_TORN_BITS, EMU_UNSTABLE, EMU_PARTIAL_ERASE};
+
+    for (uint32_t op = 0; op < b->ops; op++)
+        for (uint32_t then = 0; then < 8; then++)
+            for (unsigned m = 0; m < 3; m++) {
+                struct emu_cut plan[2] = {{op, EMU_UNSTABLE, op + 13 * then + m}, {then, second[m], 7 * op + then}};
+
+                (void)run(b, plan, 2);
+            }
+}
+
 static void triples(struct bench *b, uint32_t count)
 {
     uint32_t random = 4711;
@@ -328,6 +342,8 @@ static void campaign(unsigned part, enum size size, struct tally *t, volatile in
             rots(&b);
         if (i == 0 && part / LAYOUTS % every[size] == 6 % every[size])
             pairs(&b);
+        if (i == 0 && (size == FULL || part / LAYOUTS % 6 == 0))
+            close_pairs(&b);
     }
     emu_free(&b.start);
     device_free(&b.d);

@@ -35,22 +35,24 @@ plant "a record's CRC is skipped" src/journal.c \
 plant "the state is a flag without a check value" src/journal.c \
     's/return ota_crc32(0, r->bytes, body) ==/return kind_of(r) == OTA_KIND_STATE || ota_crc32(0, r->bytes, body) ==/'
 plant "two writes reordered: the page that is whole is written anew first" src/journal.c \
-    's/\*first = !j->page\[0\].whole ? 0 : !j->page\[1\].whole ? 1 :/*first = !j->page[0].whole ? 1 : !j->page[1].whole ? 0 :/'
+    's/j->first = (uint8_t)older;/j->first = (uint8_t)(1 - older);/'
+plant "the copy that was written last, and may be torn, is not known" src/journal.c \
+    's/j->first = ((j->page\[0\].turn + NEXT) \& TURN) == j->page\[1\].turn;/j->first = 0;/'
 plant "a page is erased and its records are not copied" src/journal.c \
-    's/if (kind == j->last ||/if (kind != OTA_KINDS ||/'
+    's/if (kind == j->last)/if (kind != OTA_KINDS)/'
 plant "what one page has is acted upon before the other has it" src/journal.c \
-    's/if (j->page\[0\].whole && j->page\[1\].whole)/if (j->number != 0)/'
+    's/for (unsigned i = 0; j->lacks \&\& i < 3; i++)/for (unsigned i = 0; j->number == 0 \&\& i < 3; i++)/'
 plant "an ECC word is taken for erased because it reads so" src/journal.c \
-    's/p->area->flash->writes > 1/1/'
+    's/f->writes > 1 ? RENEW : REWRITE/RENEW/'
 plant "a nonce is used before its block is reserved" src/journal.c \
     's/store_counter(j, used + OTA_NONCE_BLOCK,/store_counter(j, used + 1,/'
 plant "two writes reordered: the mark before the page" src/update.c \
-    's/next.mark = u->received;/next.mark = u->received + ota_area_page(area, u->received);/'
+    's/u->state.mark = u->received;/u->state.mark = u->received + ota_area_page(area, u->received);/'
 plant "two writes reordered: the mark before the copy" src/slot_overwrite.c \
     's/s->mark = next;/s->mark = next + ota_area_page(to, next);/'
 plant "a try is not counted before the jump" src/boot.c \
     's/s->tries--;/;/'
 plant "the staging slot is not checked before it is copied" src/boot.c \
-    's/err = examine(b, other(b), ota_slots_origin(slots, s));/err = OTA_OK;/'
+    's/err = examine_origin(b, CANDIDATE);/err = OTA_OK;/'
 plant "the floor does not rise with the confirmation" src/trial.c \
-    's/next->floor_counter = h.floor_counter;/;/'
+    's/s->floor_counter = h.floor_counter;/;/'

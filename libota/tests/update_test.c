@@ -134,12 +134,15 @@ static int cut_in(const enum step *steps, unsigned count, uint32_t op, enum emu_
     return 1;
 }
 
+/* As it reads now: a record that was cut off late may read right when the journal is opened and wrong
+ * after it. */
 static struct ota_state state_now(void)
 {
     struct ota_state s;
 
     memset(&s, 0xee, sizeof s);
-    (void)device_installed(&d, &s);
+    for (unsigned i = 0; i < 20 && device_installed(&d, &s) == 0; i++)
+        ;
     return s;
 }
 
@@ -771,6 +774,17 @@ static void test_what_was_saved_rots(void)
         rot_image(layout == AB ? 1 : 2);
         for (int i = 0; i < 3 * TRIES; i++)
             EXPECT(boot_only() == 3);
+        if (layout == AB) {
+            struct flash_emu kept;
+
+            /* And then the candidate rots: nothing is left. */
+            emu_init(&kept, d.pages, 2, d.geometry->unit, d.geometry->erased, d.geometry->writes);
+            emu_copy(&kept, &d.flash);
+            rot_image(0);
+            EXPECT(boot_only() == 0);
+            emu_copy(&d.flash, &kept);
+            emu_free(&kept);
+        }
         d.behaviour[3] = CONFIRMS;
         EXPECT(start() == 3 && ota_update_confirm(&u) == OTA_OK);
         /* What rotted is not kept for a return. */
@@ -1043,6 +1057,11 @@ static void test_areas_that_make_no_sense_are_refused(void)
     f.writes = 0;
     EXPECT(ota_area_check(&a) == OTA_ERR_INVALID_FIELD);
     f.writes = 1;
+    d.flash.fault = EMU_FAIL;
+    d.flash.fault_at = d.flash.calls;
+    EXPECT(ota_area_clear(&a) == OTA_ERR_STORAGE);
+    d.flash.fault = EMU_NO_FAULT;
+    EXPECT(ota_area_clear(&a) == OTA_OK);
     f.feed = NULL;
     EXPECT(ota_area_read(&a, a.size, &byte, 0) == OTA_OK);
     EXPECT(ota_area_read(&a, a.size, &byte, 1) == OTA_ERR_STORAGE);

@@ -34,6 +34,9 @@ void ota_sha256_final(struct ota_sha256 *s, uint8_t digest[OTA_SHA256_SIZE]);
 /* Hashes parts of sources, one after the other; fails as their reads do. */
 OTA_MUST_USE int ota_sha256_spans(struct ota_sha256 *s, const struct ota_span *spans, unsigned count);
 
+/* Hashes a whole object: what a response and a report name it by. */
+OTA_MUST_USE int ota_source_hash(const struct ota_source *s, uint8_t digest[OTA_SHA256_SIZE]);
+
 /* The public keys at hand. Being in a ring gives a key no authority: a keyset
  * names the ids that have it. */
 struct ota_keyring {

@@ -8,10 +8,13 @@
 
 #include "ota/err.h"
 
-/* The largest write unit, in bytes, a power of two from 8 to 256: a buffer of that
+/* The largest write unit, in bytes, a power of two from 16 to 256: a buffer of that
  * size is on the stack and in an update session. */
 #ifndef OTA_MAX_UNIT
 #define OTA_MAX_UNIT 32
+#endif
+#if OTA_MAX_UNIT < 16 || OTA_MAX_UNIT > 256 || (OTA_MAX_UNIT & (OTA_MAX_UNIT - 1)) != 0
+#error "OTA_MAX_UNIT has to be a power of two from 16 to 256"
 #endif
 
 /* A run of equal pages. A page is what one erase clears. */
@@ -34,8 +37,8 @@ struct ota_flash {
     /* Erases the page that begins at address at. */
     int (*erase)(void *ctx, uint32_t at);
 
-    /* Called before every access, of at most 64 bytes or a page: feed the watchdog.
-     * What a port has to survive without it is one erase. May be NULL. */
+    /* Called before every access, which is a page to erase, or at most 256 bytes to read or write:
+     * feed the watchdog. What a port has to survive without it is one erase. May be NULL. */
     void (*feed)(void *ctx);
 
     void *ctx; /* of all of them */
@@ -70,10 +73,15 @@ OTA_MUST_USE int ota_area_check(const struct ota_area *a);
 OTA_MUST_USE int ota_area_read(const struct ota_area *a, uint32_t offset, void *to, size_t size);
 OTA_MUST_USE int ota_area_write(const struct ota_area *a, uint32_t offset, const void *from, size_t size);
 
+/* Writes bytes that may end within a unit. It is filled up behind them with erased bytes, for which
+ * there has to be room. */
+OTA_MUST_USE int ota_area_put(const struct ota_area *a, uint32_t offset, uint8_t *bytes, size_t size);
+
 /* The size of the page that begins at offset; 0 if none does. */
 uint32_t ota_area_page(const struct ota_area *a, uint32_t offset);
 
-/* Erases the page that begins at offset. */
+/* Erases the page that begins at offset, and all pages. */
 OTA_MUST_USE int ota_area_erase(const struct ota_area *a, uint32_t offset);
+OTA_MUST_USE int ota_area_clear(const struct ota_area *a);
 
 #endif

@@ -10,7 +10,8 @@
  *     record := kind(1) size(1) number(4) payload(size) crc32(4), padded with erased
  *               bytes to whole write units, and to 8 bytes
  *
- * numbers rise by one from record to record; integers are big-endian. A record shares no write
+ * The kind has two bits beside it that tell the later of the two copies from the earlier one (src/journal.c).
+ * Numbers rise by one from record to record; integers are big-endian. A record shares no write
  * unit with another one, and no unit is written twice.
  *
  *   interrupted                     what is on flash             what the next start does
@@ -87,17 +88,17 @@ struct ota_journal_page {
     uint32_t end;           /* where the next record goes */
     uint16_t step;          /* records begin at multiples of it: 8, or the write unit if that is larger */
     uint16_t at[OTA_KINDS]; /* newest record of each kind, in steps of 8 bytes, from 1; 0: not here */
-    uint8_t whole;          /* 1: it has the newest of every kind */
-    uint8_t open;           /* 1: records can be appended */
-    uint8_t renew;          /* 1: an earlier start wrote the last record */
+    uint8_t turn;           /* of its last record */
+    uint8_t need;           /* what is to be done before a record is appended */
 };
 
 /* An open journal; its fields are its own. */
 struct ota_journal {
-    struct ota_journal_page page[2];
     uint32_t number; /* of the last record */
     uint8_t last;    /* its kind */
-    uint8_t doubt;   /* page in which it was written second */
+    uint8_t first;   /* page that is written first: it lacks something, or was the last one written */
+    uint8_t lacks;   /* 1: it does not have the newest of every kind, the other page does */
+    struct ota_journal_page page[2];
 };
 
 /* Reads the journal on two pages. 1,024 bytes each do for units up to 32, 2,048 for all

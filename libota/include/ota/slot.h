@@ -54,11 +54,10 @@ OTA_MUST_USE int ota_image_hash(const struct ota_area *image, uint32_t size, str
 /* Where a release runs. */
 const struct ota_area *ota_slots_running(const struct ota_slots *slots, unsigned release);
 
-/* Where the candidate comes from, and where the installed image is kept while the
+/* Where the candidate (1) comes from, and where the installed image (0) is kept while the
  * candidate is on trial. For a device that returns to the retained image the one is
  * where the other is otherwise. */
-const struct ota_area *ota_slots_origin(const struct ota_slots *slots, const struct ota_state *s);
-const struct ota_area *ota_slots_saved(const struct ota_slots *slots, const struct ota_state *s);
+const struct ota_area *ota_slots_origin(const struct ota_slots *slots, const struct ota_state *s, unsigned candidate);
 
 /* A signed object in an area of its own, with its size and a CRC, which are written
  * last: a cut leaves no object rather than half of one. The source that is opened

@@ -55,16 +55,16 @@ struct ota_update_config {
 
 /* A session; its fields are its own, but for journal, which serves for nonces too. */
 struct ota_update {
-    const struct ota_update_config *config;
-    struct ota_journal journal;
     struct ota_state state;
-    struct ota_sha256 hash; /* of what was received */
-    uint32_t size;          /* bytes of the image */
-    uint32_t received;
-    uint32_t page_end; /* of the page that is being written */
     uint8_t running;   /* release that runs */
     uint8_t step;      /* what may come next */
-    uint8_t pending[OTA_MAX_UNIT]; /* the write unit that is not full yet */
+    uint16_t filled;   /* bytes of pending */
+    uint32_t size;     /* bytes of the image */
+    uint32_t received;
+    uint32_t page_end; /* of the page that is being written */
+    const struct ota_update_config *config;
+    struct ota_journal journal;
+    uint8_t pending[OTA_MAX_UNIT]; /* what is not written yet */
 };
 
 /* Opens the session of this start. running is the release that runs: ota_start.release of
@@ -87,9 +87,9 @@ OTA_MUST_USE int ota_update_begin(struct ota_update *u, const struct ota_source 
  * again. */
 OTA_MUST_USE int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, size_t size);
 
-/* Checks the whole image, as it was received and again as it stands in flash. OTA_ERR_IMAGE_DIGEST: it
- * is not the signed one, and begin starts at 0; the release is not rejected for it, or who can
- * change a byte on the way could keep it from ever being installed. */
+/* Checks the whole image as it stands in flash. OTA_ERR_IMAGE_DIGEST: it is not the signed one, and
+ * begin starts at 0; the release is not rejected for it, or who can change a byte on the way
+ * could keep it from ever being installed. */
 OTA_MUST_USE int ota_update_finish(struct ota_update *u);
 
 /* Has the next start install what finish found whole: reset. */
