@@ -7,12 +7,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 DEMO    := bin/demo
 
-.PHONY: all build demo demo-firmware test race-test vet cross bench fuzz long testvectors clean help
+.PHONY: all build demo demo-firmware test race-test vet cross libota libota-size libota-powercut-full \
+        bench fuzz long testvectors clean help
 
 all: build
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 build: ## bin/ota and bin/ota-agent
 	@$(BUILD) -o bin/ota ./cmd/ota
@@ -36,7 +37,7 @@ demo-firmware:
 
 test: ## everything, race detector on
 	@scripts/setup.sh test
-	@$(MAKE) --no-print-directory vet cross race-test
+	@$(MAKE) --no-print-directory vet cross race-test libota
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=500x
 	@$(MAKE) --no-print-directory demo ONCE=1
 
@@ -55,6 +56,17 @@ cross: ## compile ota for Linux, macOS and Windows, ota-agent for every kind of 
 	@for t in $(AGENT_TARGETS); do \
 		echo "ota-agent for linux/$${t%%:*}"; \
 		env CGO_ENABLED=0 GOOS=linux GOARCH=$${t%%:*} $$(echo $$t: | cut -d: -f2) $(GO) build -o /dev/null ./cmd/ota-agent || exit 1; done
+
+# ---- the device library (libota/README.md) --------------------------------------
+
+libota: ## libota: vectors on every kind of part, power cuts, fuzzing, sizes
+	@$(MAKE) --no-print-directory -j2 -C libota ci
+
+libota-size: ## flash, RAM, stack and instructions of libota, held against its budget
+	@$(MAKE) --no-print-directory -C libota size
+
+libota-powercut-full: ## every power cut on every kind of flash
+	@$(MAKE) --no-print-directory -C libota powercut-full
 
 # ---- longer campaigns --------------------------------------------------------
 
