@@ -12,7 +12,7 @@ demo_needs="go:golang arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-s
 test_needs="go:golang gcc:gcc /usr/include/stdlib.h:libc6-dev openssl:openssl fw_setenv:libubootenv-tool strace:strace"
 # libota: compilers for its parts, machines to run them on, libraries and tools to hold it against.
 libota_needs="
-    arm-none-eabi-gcc:gcc-arm-none-eabi riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
+    arm-none-eabi-gcc:gcc-arm-none-eabi /usr/include/newlib/stdlib.h:libnewlib-arm-none-eabi riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
     xtensa-lx106-elf-gcc:gcc-xtensa-lx106 avr-gcc:gcc-avr /usr/lib/avr/include/stdlib.h:avr-libc
     i686-linux-gnu-gcc:gcc-i686-linux-gnu /usr/i686-linux-gnu/include/stdlib.h:libc6-dev-i386-cross
     s390x-linux-gnu-gcc:gcc-s390x-linux-gnu /usr/s390x-linux-gnu/include/stdlib.h:libc6-dev-s390x-cross
