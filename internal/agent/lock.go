@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,13 +33,26 @@ func takeLock(storage string) (*lock, error) {
 	if !ok {
 		return nil, errors.Join(errors.New("lock the device: not a file of the system"), file.Close())
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(int(f.Fd())); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = fmt.Errorf("%w: stop it first (`systemctl stop ota-agent`)", ErrLocked)
 		}
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
 	}
 	return &lock{file}, nil
+}
+
+// patience is how long the lock of an agent that was killed may outlive it: a
+// child that it had just forked has its files open until it runs its program.
+const patience = 2 * time.Second
+
+func flock(fd int) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // Exclusive makes the storage path if need be, and calls do while no other
