@@ -128,12 +128,17 @@ def table(title, names, rows):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
+def ours(text):
+    """The lines that are the same in every run: a peer's depend on its package and on where the program stands."""
+    return [line for line in text.splitlines() if not line.startswith("| mbedTLS")]
+
+
 def put_into(readme, text):
-    """Puts tables between the marks; in CI they have to be there."""
+    """Puts tables between the marks; in CI ours have to be there."""
     begin, end = "<!-- measured by make size -->\n", "<!-- end -->"
     before, rest = readme.read_text().split(begin)
     after = f"{before}{begin}{text}\n{end}{rest.split(end, 1)[1]}"
-    if after == readme.read_text():
+    if ours(after) == ours(readme.read_text()):
         return True
     if os.environ.get("CI") == "true":
         print(f"{readme} tells other numbers: run make size and commit it", file=sys.stderr)
