@@ -435,6 +435,36 @@ func TestAnOperatorCanTellADeviceToTryAgain(t *testing.T) {
 	}
 }
 
+func TestARefusalWithoutATargetKeepsNoReleaseAway(t *testing.T) {
+	s := otatest.New(t)
+	release := s.Publish("1.0.0", []byte("image"))
+	s.Device("dev-0001")
+	refuse := func(nonce uint64, target manifest.Digest) (offered manifest.Digest) {
+		t.Helper()
+		err := s.Server.RecordUpdate(t.Context(), trust.Report{
+			Device: "dev-0001", DeviceType: otatest.DeviceType, Nonce: nonce, Event: trust.EventRefused,
+			Reason: trust.ErrWrongType, ImageDigest: factory, Target: target,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := s.Server.CheckForUpdates(t.Context(), check(nonce+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.ManifestHash
+	}
+	if _, err := s.Server.CheckForUpdates(t.Context(), check(1)); err != nil {
+		t.Fatal(err)
+	}
+	if refuse(2, manifest.Digest{}) != release.ManifestHash {
+		t.Error("kept away by a refusal of something else")
+	}
+	if !refuse(4, release.ManifestHash).IsZero() {
+		t.Error("offered what it refused")
+	}
+}
+
 func TestARepeatedConfirmationDoesNotUndoTheOperatorsWord(t *testing.T) {
 	s := otatest.New(t)
 	image := []byte("image")

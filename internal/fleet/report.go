@@ -84,7 +84,9 @@ func (d *Device) take(r trust.Report, s *Snapshot) (counts bool) {
 		}
 		d.close(r.Target, s, true)
 	case trust.EventRefused:
-		d.close(r.Target, s, lasting(r.Reason))
+		// A refusal that names no manifest, of a keyset for instance, is no
+		// verdict on the release that is on offer.
+		d.close(r.Target, s, lasting(r.Reason) && !r.Target.IsZero())
 	}
 	return false
 }

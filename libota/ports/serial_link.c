@@ -13,7 +13,9 @@
 #define LONGEST_WAIT 4000u
 #define TIMES 12
 
-/* A line that never falls silent is no reason to listen for ever. */
+/* A line that never falls silent is no reason to listen for ever, nor is one that says a byte now and then: what
+ * counts is all the silence, in steps of so many milliseconds, and all the bytes of a question's answers. */
+#define STEP 100u
 #define MOST_BYTES 65536u
 
 /* ---- a question --------------------------------------------------------------- */
@@ -158,15 +160,18 @@ static int read_answer(const struct serial_link *l, uint32_t crc, struct serial_
     return plain_closed(&m) && field[FORMAT] == 1 && field[TO] == crc;
 }
 
-/* Waits for the answer. 0 if nothing came for that many milliseconds. */
-static int await(struct serial_link *l, uint32_t wait, uint32_t crc, struct serial_answer *a)
+/* Waits for the answer. 0 if it did not come within so many milliseconds of silence, or *bytes. */
+static int await(struct serial_link *l, uint32_t wait, uint32_t *bytes, uint32_t crc, struct serial_answer *a)
 {
     begin_frame(l);
-    for (uint32_t i = 0; i < MOST_BYTES; i++) {
-        int byte = l->receive(l->ctx, wait);
+    while (wait > 0 && *bytes > 0) {
+        int byte = l->receive(l->ctx, STEP);
 
-        if (byte < 0)
-            return 0;
+        if (byte < 0) {
+            wait -= STEP;
+            continue;
+        }
+        --*bytes;
         if (byte > 0)
             take(l, (uint8_t)byte);
         else if (is_frame(l) && read_answer(l, crc, a))
@@ -179,19 +184,19 @@ static int await(struct serial_link *l, uint32_t wait, uint32_t crc, struct seri
 
 int serial_ask(struct serial_link *l, const struct serial_question *q, struct serial_answer *a)
 {
-    uint32_t wait = FIRST_WAIT, crc;
+    uint32_t wait = FIRST_WAIT, bytes = MOST_BYTES, crc;
     size_t size;
 
     if (l->size < SERIAL_SMALLEST)
         return OTA_ERR_TOO_LARGE;
     l->number++;
-    for (int i = 0; i < TIMES; i++) {
+    for (int i = 0; i < TIMES && bytes > 0; i++) {
         int err = build(l, q, &size, &crc); /* anew each time: what came in took its place */
 
         if (err != OTA_OK)
             return err;
         send_frame(l, size);
-        if (await(l, wait, crc, a))
+        if (await(l, wait, &bytes, crc, a))
             return a->status == 0 ? OTA_OK : a->status == 5 ? OTA_ERR_TOO_LARGE : OTA_ERR_TRANSPORT;
         wait = wait < LONGEST_WAIT ? 2 * wait : LONGEST_WAIT;
     }

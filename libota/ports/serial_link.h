@@ -66,7 +66,8 @@ struct serial_link {
 #define SERIAL_OVERHEAD 30
 #define SERIAL_SMALLEST 100
 
-/* Asks, and waits for the answer, repeating the question as long as none comes.
+/* Asks, and waits for the answer, repeating the question as long as none comes: 40 s on a silent line, less than two
+ * hours on the worst.
  *
  * OTA_OK: a->data is what was asked for. OTA_ERR_TRANSPORT: nobody answers, or a->status says why there is none.
  * OTA_ERR_TOO_LARGE: the question or its answer does not fit into the buffer. */

@@ -4,14 +4,12 @@
 
 /* The largest message: three names of 64 bytes and what is about them. */
 #define MESSAGE 352
-#define LONGEST_WAIT 3600u  /* seconds, after failures */
-#define LONGEST_RETRY 86400u /* that the server may ask for */
+#define LONGEST_WAIT 3600u    /* seconds, after failures */
+#define LONGEST_RETRY 604800u /* that the server may ask for */
 
-/* How many keysets are tried one by one if the newest is not signed for the one held. */
-#define MOST_KEYSETS 64u
-
-/* How many keys are asked for to verify one object: more signatures than it can have. */
-#define MOST_KEYS 16
+/* How many keysets one check tries on the way to the newest. Each is written to flash to be verified, so
+ * that a line that changes them would wear it out. */
+#define MOST_STEPS 4
 
 static const uint8_t nothing[OTA_SHA256_SIZE] = {0};
 
@@ -44,7 +42,7 @@ static OTA_NOINLINE int report(struct agent *a, enum ota_event event, int reason
     struct ota_device_info info;
     struct ota_report r;
     uint8_t message[MESSAGE];
-    size_t size;
+    size_t size = 0;
     int err = ota_device_info(&a->update, &info);
 
     a->config->tell(event, reason);
@@ -85,7 +83,7 @@ static OTA_NOINLINE int ask(struct agent *a, struct ota_check_response *answer)
     struct ota_check_request r;
     uint8_t message[MESSAGE];
     ota_verdict verdict = OTA_FAIL;
-    size_t size;
+    size_t size = 0;
     int err = ota_device_info(&a->update, &info);
 
     ota_fill(&r, 0, sizeof r);
@@ -133,33 +131,37 @@ static int stage_piece(const struct ota_area *staging, uint32_t at, const struct
     return ota_area_write(staging, at + (uint32_t)whole, last, staging->flash->unit);
 }
 
-/* Fetches a keyset or a manifest. The source that is opened reads from the staging area. */
+/* Fetches a keyset or a manifest. The source that is opened reads from the staging area, whose pages are
+ * erased only when something comes that goes there. */
 static OTA_NOINLINE int stage(struct agent *a, const struct transport_object *o, struct ota_source *object)
 {
     const struct ota_area *staging = a->config->staging;
     const struct transport *t = a->config->transport;
     struct transport_piece p;
-    int err = ota_area_clear(staging);
+    uint32_t erased = 0;
+    int err;
 
+    a->config->keys->is_missing = 0;
     object->read = read_staged;
     object->ctx = (void *)(uintptr_t)staging; /* it only reads */
     object->size = 0;
-    while (err == OTA_OK) {
+    do {
         err = t->get(t->ctx, o, object->size, &p);
         if (err != OTA_OK || p.size == 0)
             return err;
         if (p.size > staging->size - object->size)
             return OTA_ERR_TOO_LARGE;
-        err = stage_piece(staging, object->size, &p);
+        for (; err == OTA_OK && erased < object->size + p.size; erased += ota_area_page(staging, erased))
+            err = ota_area_erase(staging, erased);
+        if (err == OTA_OK)
+            err = stage_piece(staging, object->size, &p);
         object->size += (uint32_t)p.size;
-        if (object->size == p.total)
-            break;
-    }
+    } while (err == OTA_OK && object->size != p.total);
     return err;
 }
 
-/* Fetches the key that a verification did not find. 1 if it is there now: verify again. */
-static OTA_NOINLINE int found_key(struct agent *a, int err)
+/* Fetches the key that is missing. */
+static OTA_NOINLINE int get_key(struct agent *a)
 {
     const struct transport *t = a->config->transport;
     struct keyring *keys = a->config->keys;
@@ -167,18 +169,28 @@ static OTA_NOINLINE int found_key(struct agent *a, int err)
     uint8_t key[OTA_RSA_COSE_SIZE];
     struct transport_piece p;
     size_t size = 0;
+    int err;
 
-    if (err != OTA_ERR_NOT_ENOUGH_SIGNERS || !keys->is_missing)
-        return 0;
-    keys->is_missing = 0;
     ota_copy(o.hash, keys->missing, sizeof o.hash);
     do {
         if (t->get(t->ctx, &o, (uint32_t)size, &p) != OTA_OK || p.size == 0 || p.size > sizeof key - size)
-            return 0;
+            return OTA_ERR_TRANSPORT;
         ota_copy(key + size, p.bytes, p.size);
         size += p.size;
     } while (size < p.total);
-    return keyring_add(keys, a->config->update->ring, key, size) == OTA_OK;
+    err = keyring_add(keys, a->config->update->ring, key, size);
+    return err == OTA_ERR_UNSUPPORTED ? OTA_ERR_TRANSPORT : err; /* it is not the one with that id */
+}
+
+/* Says whether a verification that ended with *err lacked a key that is there now: verify again. If the key
+ * did not come, that is the error: nothing was found wrong with the object. */
+static int found_key(struct agent *a, int *err)
+{
+    if (*err != OTA_ERR_NOT_ENOUGH_SIGNERS || !a->config->keys->is_missing || a->keys_left == 0)
+        return 0;
+    a->keys_left--;
+    *err = get_key(a);
+    return *err == OTA_OK;
 }
 
 /* ---- the work --------------------------------------------------------------------- */
@@ -201,12 +213,23 @@ static int take_keyset(struct agent *a, uint32_t version)
         err = stage(a, &o, &object);
     if (err != OTA_OK)
         return err;
-    for (int i = 0; i <= MOST_KEYS; i++) {
+    do {
         err = ota_update_keyset(&a->update, &object, &held);
-        if (!found_key(a, err))
-            break;
-    }
+    } while (found_key(a, &err));
     return err;
+}
+
+/* Takes keysets between the one held and the newest, and then that one. Some of them each time: the next
+ * check goes on where this one ends. */
+static int walk(struct agent *a, uint32_t held, uint32_t newest)
+{
+    int stepped = 0;
+
+    if (a->walked < held || a->walked >= newest - 1)
+        a->walked = held;
+    for (int i = 0; i < MOST_STEPS && a->walked < newest - 1; i++)
+        stepped |= take_keyset(a, ++a->walked) == OTA_OK;
+    return stepped ? take_keyset(a, newest) : OTA_ERR_NOT_ENOUGH_SIGNERS;
 }
 
 /* Takes the newest keyset; if it is not signed for the one held, those on the way that are. */
@@ -219,11 +242,8 @@ static OTA_NOINLINE int take_keysets(struct agent *a, uint32_t newest)
     if (err != OTA_OK || held.version >= newest)
         return err;
     err = take_keyset(a, newest);
-    if (is_refusal(err)) {
-        for (uint32_t i = 1; i <= MOST_KEYSETS && held.version + i < newest; i++)
-            (void)take_keyset(a, held.version + i);
-        err = take_keyset(a, newest);
-    }
+    if (err == OTA_ERR_NOT_ENOUGH_SIGNERS)
+        err = walk(a, held.version, newest);
     if (err == OTA_OK)
         (void)report(a, OTA_EVENT_KEYSET, OTA_OK, nothing);
     return err;
@@ -243,14 +263,14 @@ static OTA_NOINLINE int begin(struct agent *a, const struct ota_check_response *
         err = stage(a, &o, &manifest);
     if (err != OTA_OK)
         return err;
-    for (int i = 0; i <= MOST_KEYS; i++) {
+    do {
         err = ota_update_begin(&a->update, &manifest, &held, &device, answer, offset);
-        if (!found_key(a, err))
-            break;
-    }
+    } while (found_key(a, &err));
     return err;
 }
 
+/* Fetches the image. What is wrong with a piece is the line's fault, and no verdict on the release: the server
+ * would not offer it again, and whoever is on the way could see to that. */
 static OTA_NOINLINE int download(struct agent *a, uint32_t offset)
 {
     const struct transport *t = a->config->transport;
@@ -261,11 +281,13 @@ static OTA_NOINLINE int download(struct agent *a, uint32_t offset)
 
     ota_copy(o.hash, candidate.release.image_digest, sizeof o.hash);
     while (err == OTA_OK && offset < candidate.release.image_size) {
-        err = t->get(t->ctx, &o, offset, &p);
-        if (err == OTA_OK && p.size == 0)
-            return OTA_ERR_TRANSPORT; /* shorter than what was signed */
-        if (err == OTA_OK)
-            err = ota_update_write(&a->update, offset, p.bytes, p.size);
+        uint32_t rest = candidate.release.image_size - offset;
+
+        if (t->get(t->ctx, &o, offset, &p) != OTA_OK || p.size == 0 || p.size > rest)
+            return OTA_ERR_TRANSPORT;
+        if (p.size % 64 != 0 && p.size != rest)
+            return OTA_ERR_TRANSPORT; /* byte by byte it would take days */
+        err = ota_update_write(&a->update, offset, p.bytes, p.size);
         offset += (uint32_t)p.size;
     }
     return err;
@@ -291,7 +313,8 @@ static int take_release(struct agent *a, const struct ota_check_response *answer
 
 /* ---- what the application calls ------------------------------------------------------ */
 
-int agent_begin(struct agent *a)
+/* Tells the server what this start is. */
+static OTA_NOINLINE int tell_start(struct agent *a)
 {
     struct ota_device_info info;
     enum ota_event event = OTA_EVENT_CONFIRMED;
@@ -311,12 +334,30 @@ int agent_begin(struct agent *a)
         return OTA_OK;
     /* In each start, because the power may have been cut before the confirmation was sent. */
     err = report(a, event, -info.last_error, info.manifest_hash);
-    if (err != OTA_OK || event != OTA_EVENT_TRIAL)
-        return err;
-    err = ota_update_confirm(&a->update);
     if (err == OTA_OK)
-        (void)report(a, OTA_EVENT_CONFIRMED, OTA_OK, info.manifest_hash);
+        a->returned = 0;
     return err;
+}
+
+/* Confirms the image that the server has answered. Anyone on the way can say that a report came through; only
+ * the server can answer a question. */
+static OTA_NOINLINE int end_trial(struct agent *a)
+{
+    int err;
+
+    if (a->update.state.phase != OTA_TRIAL)
+        return OTA_OK;
+    err = ota_update_confirm(&a->update);
+    return err != OTA_OK ? err : report(a, OTA_EVENT_CONFIRMED, OTA_OK, nothing);
+}
+
+/* Says whether a trial has failed to reach the server for too long. An image that cannot could not be
+ * replaced any more: the one before it can. */
+static int gives_up(struct agent *a)
+{
+    if (a->update.state.phase != OTA_TRIAL || ++a->failures < AGENT_TRIAL_FAILURES)
+        return 0;
+    return ota_update_reject(&a->update, OTA_ERR_TRANSPORT) == OTA_OK;
 }
 
 /* A fleet must not come back at once: up to 6 % more, by the id. */
@@ -329,29 +370,62 @@ static uint32_t spread(const struct agent *a, uint32_t seconds)
     return seconds + (seconds * (sum & 63u) >> 10);
 }
 
+/* What the server wants the device to wait. */
+static uint32_t retry(const struct ota_check_response *answer)
+{
+    if (answer->retry_seconds == 0)
+        return AGENT_BACKOFF;
+    return answer->retry_seconds < LONGEST_RETRY ? answer->retry_seconds : LONGEST_RETRY;
+}
+
+static int take_offer(struct agent *a, const struct ota_check_response *answer, int *restart)
+{
+    int err = take_keysets(a, answer->keyset_version);
+
+    /* Not a refusal, which the server takes for one of the release: anyone on the way can bring another
+     * keyset. */
+    if (err != OTA_OK) {
+        (void)report(a, OTA_EVENT_FAILED, err, nothing);
+        return err;
+    }
+    if (answer->manifest_size == 0)
+        return OTA_OK;
+    err = take_release(a, answer);
+    if (err != OTA_OK)
+        complain(a, err, answer->manifest_hash);
+    *restart = err == OTA_OK;
+    return err;
+}
+
 int agent_check(struct agent *a, int *restart)
 {
     struct ota_check_response answer;
-    int err = ask(a, &answer);
+    int err = OTA_OK;
 
     *restart = 0;
+    a->keys_left = (uint8_t)a->config->keys->count;
     a->backoff = a->backoff == 0 ? AGENT_BACKOFF : a->backoff < LONGEST_WAIT / 2 ? 2 * a->backoff : LONGEST_WAIT;
     a->wait = spread(a, a->backoff);
+    if (!a->begun)
+        err = tell_start(a);
+    if (err == OTA_OK)
+        err = ask(a, &answer);
+    if (err == OTA_OK && !a->begun)
+        err = end_trial(a);
+    if (err == OTA_OK)
+        a->begun = 1;
+    else if (!a->begun)
+        *restart = gives_up(a);
     if (is_refusal(err))
         complain(a, err, nothing);
     if (err != OTA_OK)
         return err;
 
-    err = take_keysets(a, answer.keyset_version);
-    if (err == OTA_OK && answer.manifest_size != 0) {
-        err = take_release(a, &answer);
-        *restart = err == OTA_OK;
-    }
-    if (err != OTA_OK)
-        complain(a, err, answer.manifest_hash);
-    if (err == OTA_OK || is_refusal(err)) {
+    err = take_offer(a, &answer, restart);
+    if (err == OTA_OK)
         a->backoff = 0;
-        a->wait = spread(a, answer.retry_seconds < LONGEST_RETRY ? answer.retry_seconds : LONGEST_RETRY);
-    }
+    /* A refusal waits for both: what is refused again and again wears the flash out again and again. */
+    if (err == OTA_OK || (is_refusal(err) && a->backoff < retry(&answer)))
+        a->wait = spread(a, retry(&answer));
     return err;
 }

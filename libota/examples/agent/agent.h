@@ -14,6 +14,11 @@
 #define AGENT_BACKOFF 30u
 #endif
 
+/* How often an image on trial may fail to reach the server before it is given up: a day. */
+#ifndef AGENT_TRIAL_FAILURES
+#define AGENT_TRIAL_FAILURES 30
+#endif
+
 struct agent_config {
     const struct ota_update_config *update;
     const struct transport *transport;
@@ -33,23 +38,25 @@ struct agent {
     const struct agent_config *config;
     struct ota_update update;
     struct ota_nonces nonces;
-    uint32_t wait;    /* seconds before the next question */
-    uint32_t backoff; /* of the last failure; 0: there was none */
-    uint8_t running;  /* release that runs */
-    uint8_t returned; /* 1: this is the first start after a release was given up */
+    uint32_t wait;     /* seconds before the next question */
+    uint32_t backoff;  /* of the last failure; 0: there was none */
+    uint32_t walked;   /* keyset version that was tried last, on the way to the newest */
+    uint8_t running;   /* release that runs */
+    uint8_t returned;  /* 1: a release was given up before this start, which is still to be told */
+    uint8_t begun;     /* 1: the server knows of this start and has answered, so that no trial is open */
+    uint8_t failures;  /* to reach the server, on trial */
+    uint8_t keys_left; /* that this check may store */
 };
 
 /* Begins. running is what the boot stage started. */
 OTA_MUST_USE int agent_open(struct agent *a, const struct agent_config *config, unsigned running);
 
-/* Tells the server what this start is, and ends a trial by confirming it: that the report came
- * through is the proof that this image can be replaced again. The application calls it when its own
- * tests have passed, and again until it returns OTA_OK. */
-OTA_MUST_USE int agent_begin(struct agent *a);
-
-/* Asks once, and takes what is offered. *restart becomes 1 if an image waits for the boot stage:
- * reset. What was refused or failed was reported; it is the result, too. Wait a->wait seconds before the
- * next call. */
+/* Tells the server what this start is, asks, and takes what is offered. Call it when the application's own
+ * tests have passed, for it ends a trial: the image is confirmed when the server has answered it, which
+ * is the proof that it can be replaced again, or given up when that fails for too long.
+ *
+ * *restart becomes 1 if the boot stage has something to do: reset. What was refused or failed was reported; it
+ * is the result, too. Wait a->wait seconds before the next call. It lasts as long as the transport does. */
 int agent_check(struct agent *a, int *restart);
 
 #endif

@@ -4,7 +4,7 @@
 #include "plain_map.h"
 #include "row.h"
 
-#define MOST 352 /* bytes of an identity: three names of 64 bytes, two keys of 32 */
+#define MOST 352 /* bytes of an identity: four names of 64 bytes, two keys of 32 */
 
 /* Copies a name and terminates it. */
 static int copy_name(char to[OTA_MAX_NAME + 1], const struct plain_pair *p)

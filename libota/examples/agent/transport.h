@@ -26,7 +26,8 @@ struct transport_piece {
 };
 
 /* The calls return OTA_OK, OTA_ERR_TRANSPORT if nothing came through, or OTA_ERR_TOO_LARGE. They
- * wait as long as the line may take, and feed the watchdog. */
+ * feed the watchdog and wait as long as the line may take, but not for ever, whatever the other end does: a
+ * watchdog that a stuck line keeps fed is none. */
 struct transport {
     int (*check)(void *ctx, const uint8_t *message, size_t size, struct transport_piece *answer);
     int (*report)(void *ctx, const uint8_t *message, size_t size);

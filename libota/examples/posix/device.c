@@ -75,7 +75,7 @@ static int run(struct http *http, unsigned running, int once, int *done)
     struct agent_config config = {&update, &http->port, &identity, &keys, &staging, tell};
     struct ota_device_info info;
     struct agent agent;
-    int begun = 0, restart = 0, err = identity_read(&identity, &device_area);
+    int restart = 0, err = identity_read(&identity, &device_area);
 
     if (err == OTA_OK)
         err = agent_open(&agent, &config, running);
@@ -86,10 +86,7 @@ static int run(struct http *http, unsigned running, int once, int *done)
     http->device = identity.device;
     printf("device: %s runs %.*s\n", identity.device, (int)info.running.release.version.size, info.running.release.version.text);
     while (!restart) {
-        err = begun ? OTA_OK : agent_begin(&agent);
-        begun = err == OTA_OK;
-        if (begun)
-            err = agent_check(&agent, &restart);
+        err = agent_check(&agent, &restart);
         if (once && !restart) {
             *done = 1;
             return err;

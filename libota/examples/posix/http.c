@@ -10,7 +10,18 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define PATIENCE 30 /* seconds without a byte */
+/* Seconds for a head, for a piece of a body, and without a byte. */
+#ifndef HTTP_PATIENCE
+#define HTTP_PATIENCE 30
+#endif
+
+static time_t now(void)
+{
+    struct timespec t = {0, 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
 
 void http_close(struct http *h)
 {
@@ -23,7 +34,7 @@ void http_close(struct http *h)
 static int connect_to(struct http *h)
 {
     struct addrinfo hints, *all, *a;
-    struct timeval patience = {PATIENCE, 0};
+    struct timeval patience = {HTTP_PATIENCE, 0};
 
     if (h->socket >= 0)
         return OTA_OK;
@@ -33,14 +44,14 @@ static int connect_to(struct http *h)
         return OTA_ERR_TRANSPORT;
     for (a = all; a != NULL && h->socket < 0; a = a->ai_next) {
         h->socket = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-        if (h->socket >= 0 && connect(h->socket, a->ai_addr, a->ai_addrlen) != 0)
+        if (h->socket >= 0 &&
+            (setsockopt(h->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
+             setsockopt(h->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
+             connect(h->socket, a->ai_addr, a->ai_addrlen) != 0))
             http_close(h);
     }
     freeaddrinfo(all);
-    if (h->socket < 0)
-        return OTA_ERR_TRANSPORT;
-    (void)setsockopt(h->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return OTA_OK;
+    return h->socket >= 0 ? OTA_OK : OTA_ERR_TRANSPORT;
 }
 
 static int send_all(struct http *h, const void *bytes, size_t size)
@@ -67,6 +78,8 @@ static int receive(struct http *h)
     h->at = 0;
     if (h->size == sizeof h->buffer)
         return OTA_ERR_TRANSPORT; /* a line longer than that is none of ours */
+    if (now() >= h->deadline)
+        return OTA_ERR_TRANSPORT; /* a server that says a byte now and then says nothing */
     n = recv(h->socket, h->buffer + h->size, sizeof h->buffer - h->size, 0);
     if (n <= 0)
         return OTA_ERR_TRANSPORT;
@@ -90,27 +103,23 @@ static int read_line(struct http *h, char line[512])
     return OTA_OK;
 }
 
-/* Reads status and headers. *first becomes the offset that a part begins at, and h->total the size of the
- * whole. */
+/* Reads status and headers. *first becomes the offset that a part begins at. */
 static int read_head(struct http *h, int *status, uint32_t *first)
 {
     static const char length[] = "Content-Length:", range[] = "Content-Range: bytes ";
-    char line[512], *rest;
+    char line[512];
 
-    *first = 0;
-    if (read_line(h, line) != OTA_OK || sscanf(line, "HTTP/1.%*1d %d", status) != 1)
+    h->deadline = now() + HTTP_PATIENCE;
+    h->left = h->total = *first = 0;
+    if (read_line(h, line) != OTA_OK || sscanf(line, "HTTP/1.%*1d %3d", status) != 1)
         return OTA_ERR_TRANSPORT;
-    h->left = h->total = 0;
     while (read_line(h, line) == OTA_OK) {
         if (line[0] == '\0')
             return OTA_OK;
         if (strncasecmp(line, length, sizeof length - 1) == 0)
             h->left = (uint32_t)strtoul(line + sizeof length - 1, NULL, 10);
-        if (strncasecmp(line, range, sizeof range - 1) == 0) {
-            *first = (uint32_t)strtoul(line + sizeof range - 1, &rest, 10);
-            rest = strchr(rest, '/');
-            h->total = rest != NULL ? (uint32_t)strtoul(rest + 1, NULL, 10) : 0;
-        }
+        if (strncasecmp(line, range, sizeof range - 1) == 0)
+            *first = (uint32_t)strtoul(line + sizeof range - 1, NULL, 10);
     }
     return OTA_ERR_TRANSPORT;
 }
@@ -124,6 +133,8 @@ static int request(struct http *h, const char *method, const char *path, const c
     int n = snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: %s:%s\r\n%sContent-Length: %zu\r\n\r\n", method, path,
                      h->host, h->service, header, size);
 
+    if (n < 0 || n >= (int)sizeof head)
+        return OTA_ERR_TOO_LARGE;
     if (h->left > 0) /* of an answer that nobody wants any more */
         http_close(h);
     for (int again = h->socket >= 0;; again = 0) {
@@ -141,6 +152,7 @@ static int read_piece(struct http *h, struct transport_piece *p)
 {
     size_t want = h->left < sizeof h->buffer ? h->left : sizeof h->buffer;
 
+    h->deadline = now() + HTTP_PATIENCE;
     while (h->size < want)
         if (receive(h) != OTA_OK) {
             http_close(h);
@@ -164,9 +176,9 @@ static int post(struct http *h, const char *path, const uint8_t *message, size_t
     err = request(h, "POST", path, "Content-Type: application/cose\r\n", message, size, &status, &first);
     if (err == OTA_OK)
         err = read_piece(h, answer);
-    if (err == OTA_OK && status != want)
-        err = OTA_ERR_TRANSPORT;
-    return err;
+    if (h->left > 0)
+        http_close(h); /* more than a message: not to be taken for a piece of an image */
+    return err == OTA_OK && status != want ? OTA_ERR_TRANSPORT : err;
 }
 
 static int http_check(void *ctx, const uint8_t *message, size_t size, struct transport_piece *answer)

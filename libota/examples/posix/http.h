@@ -3,6 +3,8 @@
 #ifndef HTTP_H
 #define HTTP_H
 
+#include <time.h>
+
 #include "transport.h"
 
 struct http {
@@ -11,12 +13,13 @@ struct http {
     const char *device; /* id, a hint for the server: it counts who downloads */
 
     int socket;             /* -1: not connected */
+    time_t deadline;        /* of what is being waited for */
     uint8_t buffer[4096];   /* what came in and was not taken yet: from at, size bytes */
     size_t at, size;
     uint32_t left;          /* bytes of the body that are still to come */
 
     uint8_t hash[32];       /* the image that is being streamed, */
-    uint32_t offset, total; /* the next byte of it, and how many there are */
+    uint32_t offset, total; /* the next byte of it, and how many there are, as the server says */
 };
 
 /* Takes http://HOST:PORT. -1 if it is something else. The struct must not be moved. */

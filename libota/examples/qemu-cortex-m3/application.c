@@ -103,7 +103,7 @@ int main(void)
     static const struct ota_update_config update = {&place_slots, &ring, NULL, NULL, 1};
     static const struct agent_config config = {&update, &transport, &identity, &keys, &place_staging, tell};
     static struct agent agent;
-    int err, begun = 0, restart = 0;
+    int err, restart = 0;
 
     keys.device = &place_device;
     keys.pages = place_keys;
@@ -113,18 +113,17 @@ int main(void)
     if (err == OTA_OK)
         err = agent_open(&agent, &config, board_handover.release);
     if (err != OTA_OK) {
-        tell(OTA_EVENT_FAILED, err); /* no device: it runs, but is not updated */
-        for (;;)
+        tell(OTA_EVENT_FAILED, err);
+        if (board_handover.trial)
+            board_reset(); /* uses up its tries, and then the one before runs */
+        for (;;) /* no device: it runs, but is not updated */
             board_sleep(1000);
     }
     /* Only on trial is there something to go back to. */
     if (!works() && ota_update_reject(&agent.update, OTA_ERR_HEALTH_CHECK) == OTA_OK)
         board_reset();
     while (!restart) {
-        if (!begun)
-            begun = agent_begin(&agent) == OTA_OK;
-        if (begun)
-            agent_check(&agent, &restart);
+        agent_check(&agent, &restart);
         if (!restart)
             board_sleep(agent.wait * 1000);
     }

@@ -34,6 +34,7 @@
 #define SYST_CSR REGISTER(0xe000e010u)
 #define SYST_RVR REGISTER(0xe000e014u)
 #define NVIC_ISER0 REGISTER(0xe000e100u)
+#define NVIC_ICER0 REGISTER(0xe000e180u)
 #define NVIC_ICPR0 REGISTER(0xe000e280u)
 #define SCB_ICSR REGISTER(0xe000ed04u)
 #define SCB_VTOR REGISTER(0xe000ed08u)
@@ -53,7 +54,8 @@ __attribute__((section(".handover"))) struct board_handover board_handover;
 
 static void start_devices(void)
 {
-    UART_BAUDDIV(CONSOLE) = UART_BAUDDIV(LINE) = CLOCK / 115200;
+    UART_BAUDDIV(CONSOLE) = CLOCK / 115200;
+    UART_BAUDDIV(LINE) = CLOCK / 115200;
     UART_CTRL(CONSOLE) = CTRL_TX;
     UART_CTRL(LINE) = CTRL_TX | CTRL_RX | CTRL_RX_INTERRUPT;
     /* Interrupts are never taken, they only end the sleep of wait(). */
@@ -106,8 +108,13 @@ void board_jump(uint32_t at)
 {
     const struct vectors *v = (const struct vectors *)at;
 
+    /* As a reset leaves it: nothing is enabled or pending, and interrupts are on. */
+    SYST_CSR = 0;
+    SCB_ICSR = ICSR_CLEAR_SYSTICK;
+    NVIC_ICER0 = ~0u;
+    NVIC_ICPR0 = ~0u;
     SCB_VTOR = at;
-    __asm__ volatile("msr msp, %0\n bx %1" : : "r"(v->stack), "r"(v->handlers[0]) : "memory");
+    __asm__ volatile("dsb\n isb\n msr msp, %0\n cpsie i\n bx %1" : : "r"(v->stack), "r"(v->handlers[0]) : "memory");
 }
 
 void board_reset(void)
@@ -170,8 +177,8 @@ static int wait(void)
 
 int board_receive(void *ctx, uint32_t milliseconds)
 {
-    (void)ctx;
     for (uint32_t passed = 0; passed <= milliseconds;) {
+        board_feed(ctx);
         if ((UART_STATE(LINE) & STATE_RX_FULL) != 0) {
             UART_INTCLEAR(LINE) = INT_RX;
             NVIC_ICPR0 = 1u << LINE_RX_IRQ;

@@ -26,7 +26,8 @@ void board_reset(void);
 /* What the boot stage and the application tell each other, in RAM that neither clears. */
 struct board_handover {
     uint32_t magic;   /* the application was started and did not end by itself */
-    uint32_t release; /* that runs: 0 or 1 */
+    uint16_t release; /* that runs: 0 or 1 */
+    uint16_t trial;   /* 1: it has to confirm itself */
 };
 extern struct board_handover board_handover;
 #define BOARD_STARTED 0x6f746131u

@@ -47,6 +47,7 @@ int main(void)
         board_print("boot: starts the image\n");
     board_handover.magic = BOARD_STARTED;
     board_handover.release = start.release;
+    board_handover.trial = start.trial;
     board_jump(QEMU_MPS2_FLASH_BASE + start.image->at);
     return 0;
 }

@@ -190,7 +190,7 @@ func TestPowerCuts(t *testing.T) {
 	w.powerOn()
 	for deadline := time.Now().Add(time.Minute); w.device().Confirmed.Digest != release.ImageDigest; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s is not confirmed: %+v", release.Version, w.device())
+			t.Fatalf("%s is not confirmed: %#v", release.Version, w.device())
 		}
 		w.askAgain(release, inTrial)
 	}
@@ -205,7 +205,7 @@ func (w *world) askAgain(r api.Release, inTrial int) {
 		return
 	}
 	if inTrial < 3 {
-		w.t.Errorf("after %d cuts the board went back: %+v", inTrial, d)
+		w.t.Errorf("after %d cuts the board went back: %#v", inTrial, d)
 	}
 	w.t.Logf("%s had %d cuts in its trial: once more", r.Version, inTrial)
 	w.must(w.Management().RetryDevice(w.t.Context(), d.Ref))

@@ -169,11 +169,14 @@ func (s *story) publish(ctx context.Context, version string) error {
 	return s.quietly(ctx, "publish", s.image(version), "--device-type", deviceType, "--version", version, "--key", releaseKey)
 }
 
-func (s *story) powerOn() (err error) {
-	s.board, err = board.Start(board.Config{
+func (s *story) powerOn() error {
+	b, err := board.Start(board.Config{
 		Boot: filepath.Join(s.images, "bootloader.elf"), Flash: s.path("flash.bin"), Line: s.path("uart"),
 		Heard: func(line string) { s.say("board", line) },
 	})
+	if err == nil {
+		s.board = b
+	}
 	return err
 }
 

@@ -63,6 +63,7 @@ type world struct {
 
 func needTools(t *testing.T) {
 	t.Helper()
+	testenv.Tool(t, "make", "make")
 	testenv.Tool(t, board.GCC, board.GCCPackage)
 	testenv.Tool(t, board.QEMU, board.QEMUPackage)
 	if built != nil {
@@ -195,7 +196,7 @@ func (w *world) reported(event trust.Event, running api.Release) api.Device {
 			return d
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("the server has of the device %+v; want event %s and image %s", d, event, running.ImageDigest)
+			w.t.Fatalf("the server has of the device %#v; want event %s and image %s", d, event, running.ImageDigest)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
