@@ -3,7 +3,7 @@
 UPDATE   := boot crc32 flash held info journal object slot slot_overwrite trial update
 UPDATE_C := $(UPDATE:%=src/%.c)
 
-.PHONY: update-test powercut powercut-full plant coverage ports
+.PHONY: update-test update-test-full powercut powercut-full plant coverage ports
 
 test: update-test ports powercut plant coverage
 
@@ -25,9 +25,13 @@ update-test: | $(B)
 	gcc $(UPDATE_FLAGS) $(SANITIZE) $(JOURNAL_T) -o $(B)/journal-test && $(B)/journal-test
 	gcc $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test && $(B)/update-test 29
 	clang $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test-clang && $(B)/update-test-clang 101
-	gcc $(UPDATE_FLAGS) -O2 $(UPDATE_ALL_T) -o $(B)/update-test-all && $(B)/update-test-all 1
+	gcc $(UPDATE_FLAGS) -O2 $(UPDATE_ALL_T) -o $(B)/update-test-all && $(B)/update-test-all 1 5
 	gcc $(UPDATE_FLAGS) -O1 -g $(JOURNAL_T) -o $(B)/journal-test-valgrind && \
 	  valgrind -q --error-exitcode=1 --leak-check=full $(B)/journal-test-valgrind
+
+# Every flash call of whole updates.
+update-test-full: | $(B)
+	gcc $(UPDATE_FLAGS) -O2 $(UPDATE_ALL_T) -o $(B)/update-test-all && $(B)/update-test-all 1 1
 
 POWERCUT := gcc $(UPDATE_FLAGS) -O2 $(POWERCUT_T)
 $(B)/powercut: $(POWERCUT_T) $(HEADERS) | $(B)
@@ -44,7 +48,7 @@ plant: | $(B)
 
 coverage: shared
 	tests/coverage.sh $(B)/coverage "-D_POSIX_C_SOURCE=200809L $(UPDATE_FLAGS)" "$(UPDATE_C) $(CORE_C) $(BUILTIN_C)" \
-	  "$(JOURNAL_T) --" "$(UPDATE_ALL_T) -- 1 211" "$(CORE_C) $(BUILTIN_C) tests/rollback_test.c --" \
+	  "$(JOURNAL_T) --" "$(UPDATE_ALL_T) -- 3 211" "$(CORE_C) $(BUILTIN_C) tests/rollback_test.c --" \
 	  "$(CORE_C) $(BUILTIN_C) tests/core_test.c --" \
 	  "$(CORE_C) $(JUDGE_C) $(OWN) -- $(VECTORS)/cose-key.txt $(DERIVE) $(JUDGED) `ls $(B)/shared/*.txt 2>/dev/null | tr '\n' ' '`"
 

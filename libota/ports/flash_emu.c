@@ -88,6 +88,7 @@ static void tear_unit(struct flash_emu *e, uint32_t at, const uint8_t *from, enu
     e->state[at] |= BEGUN;
     if (mode == EMU_UNSTABLE && (draw(e) & 1))
         e->state[at] |= MOODY;
+    e->marginal |= mode == EMU_UNSTABLE;
     e->odd = 1;
     if (e->port.writes == 1 && !traceless && (draw(e) & 1))
         e->state[at] |= UNREADABLE;
@@ -133,6 +134,9 @@ static void tear_erase(struct flash_emu *e, uint32_t at, uint32_t size, enum emu
         clear(e, at, size);
         return;
     }
+    if (mode == EMU_UNSTABLE && e->marginal)
+        mode = EMU_PARTIAL_ERASE; /* one marginal thing at a time: this one leaves a trace */
+    e->marginal |= mode == EMU_UNSTABLE;
     e->state[at] |= HALF_ERASED;
     e->odd = 1;
     if (mode == EMU_UNSTABLE && (draw(e) & 3) == 0)
@@ -208,13 +212,21 @@ static int is_settled(const struct flash_emu *e, uint32_t at, uint32_t size)
     return 1;
 }
 
-/* Which bits of a unit that is not settled read as in other: none, all, or some. */
+/* Which bits of a byte read as in other: how is 0 for none, 1 for all, otherwise some. */
+static uint8_t mixture(struct flash_emu *e, uint32_t at, uint32_t how)
+{
+    if (how < 2)
+        return (uint8_t)(0u - how);
+    return (uint8_t)(e->state[unit_of(e, at)] & MOODY ? (at * 2654435761u ^ e->mood) >> 11 : draw(e));
+}
+
+/* How a unit that is not settled reads this time. */
 static uint32_t mood_of(struct flash_emu *e, uint32_t unit)
 {
     uint32_t how = draw(e) & 3;
 
     if (e->state[unit] & MOODY)
-        how = (unit * 2654435761u ^ e->mood) >> 13 & 1;
+        how = 1 + ((unit * 2654435761u ^ e->mood) >> 13 & 1);
     return how;
 }
 
@@ -239,7 +251,7 @@ static int emu_read(void *ctx, uint32_t at, void *to, size_t size)
 
         if (i == 0 || unit == at + i)
             how = mood_of(e, unit);
-        some = how < 2 ? (uint8_t)(0u - how) : (uint8_t)draw(e);
+        some = mixture(e, at + i, how);
         if (e->state[unit] & UNREADABLE)
             return OTA_ERR_STORAGE;
         byte[i] = (uint8_t)((e->bytes[at + i] & ~some) | (e->other[at + i] & some));
@@ -354,6 +366,7 @@ void emu_copy(struct flash_emu *e, const struct flash_emu *from)
     e->random = 1;
     e->odd = from->odd;
     e->mood = 0;
+    e->marginal = 0;
     e->cuts = e->next = 0;
     e->fault = EMU_NO_FAULT;
     e->calls = e->ops = e->erases = 0;

@@ -46,6 +46,7 @@ struct flash_emu {
     uint8_t *state;   /* of the unit, and of the page, at each first byte */
     uint32_t random;
     uint32_t mood;    /* changes with each power cut */
+    uint8_t marginal; /* something does not read the same each time, and perhaps looks untouched */
     uint8_t odd;      /* some bytes were torn or rotted */
 
     struct emu_cut plan[3]; /* in order */

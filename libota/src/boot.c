@@ -169,7 +169,7 @@ static int start_settled(struct stage *b)
     return policy == OTA_CHECK_ONCE ? START : START | QUIET;
 }
 
-static int step(struct stage *b)
+static OTA_APART int step(struct stage *b)
 {
     switch (b->state.phase) {
     case OTA_INSTALL:
@@ -244,7 +244,8 @@ int ota_boot(const struct ota_boot_config *c, uint8_t watchdog, struct ota_start
     struct stage b;
     int err, next;
 
-    ota_fill(start, 0, sizeof *start);
+    start->image = NULL;
+    start->release = start->trial = 0;
     b.config = c;
     b.exhausted = watchdog ? OTA_ERR_WATCHDOG_RESET : OTA_ERR_TRIES_EXHAUSTED;
     err = load(&b);

@@ -128,20 +128,26 @@ static void scan(struct ota_journal *j, struct ota_journal_page *p, uint32_t num
 
     ota_fill(number, 0, OTA_KINDS * sizeof *number);
     while (at < p->area->size) {
+        unsigned kind;
         uint32_t n;
 
         if (pass(p, at, &r) == 0) {
-            if (!is_blank(p, at, &r))
+            if (!is_blank(p, at, &r)) {
+                /* It may be a record that reads wrong now and right the next time: nothing is to
+                 * be done before it is gone. */
                 p->need = REWRITE;
+                j->lacks = 1;
+            }
             at += p->step;
             continue;
         }
         at = p->end;
         n = ota_load32(r.bytes + 2);
-        number[kind_of(&r)] = n;
+        kind = kind_of(&r);
+        number[kind] = n;
         if (n >= j->number) {
             j->number = n;
-            j->last = (uint8_t)kind_of(&r);
+            j->last = (uint8_t)kind;
             p->turn = r.bytes[0] & TURN;
         }
     }
@@ -165,7 +171,7 @@ static void attach(struct ota_journal *j, const struct ota_area area[2])
 int ota_journal_open(struct ota_journal *j, const struct ota_area area[2])
 {
     uint32_t number[2][OTA_KINDS];
-    int err = OTA_ERR_NO_DEVICE_KEY;
+    int err = OTA_ERR_NO_DEVICE_KEY, richer = 0;
     uint8_t byte;
 
     attach(j, area);
@@ -176,6 +182,12 @@ int ota_journal_open(struct ota_journal *j, const struct ota_area area[2])
             err = OTA_ERR_STORAGE;
     }
     j->first = ((j->page[0].turn + NEXT) & TURN) == j->page[1].turn;
+    /* A page that has lost much is one whose erase was cut off: what it still has does not count, lest
+     * it is a record that reads right only now. */
+    for (unsigned kind = OTA_KINDS; kind-- > 0;)
+        richer += (number[0][kind] != 0) - (number[1][kind] != 0);
+    if (richer > 1 || richer < -1)
+        ota_fill(number[richer > 1], 0, sizeof number[0]);
     /* If each page lacks something, two faults have met; the state, which comes last here, says which
      * page is the one to keep. */
     for (unsigned kind = OTA_KINDS; kind-- > 0;) {
@@ -197,7 +209,7 @@ static int put(struct ota_journal_page *p, struct record *r, unsigned turn)
     int err;
 
     p->turn = turn & TURN;
-    r->bytes[0] = (uint8_t)(MARK | kind_of(r) | p->turn);
+    r->bytes[0] = (uint8_t)((r->bytes[0] & ~TURN) | p->turn);
     ota_store32(r->bytes + body, ota_crc32(0, r->bytes, body));
     err = ota_area_put(p->area, p->end, r->bytes, size);
     return err == OTA_OK && pass(p, p->end, r) != size ? OTA_ERR_STORAGE : err;

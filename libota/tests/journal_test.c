@@ -351,9 +351,12 @@ static void test_a_record_of_another_format(void)
 
 static void test_a_flash_that_does_not_answer(void)
 {
+    struct ota_history h;
+
     set_up(8, 0xff, 1, 1024);
     flash.fault = EMU_DEAD;
     flash.fault_at = 0;
+    EXPECT(ota_journal_history(&journal, &state, &h) == OTA_ERR_STORAGE);
     EXPECT(ota_journal_open(&journal, half) == OTA_ERR_STORAGE);
     flash.fault = EMU_NO_FAULT;
     /* One page is blank, and what the other has is not known. */
@@ -464,10 +467,10 @@ static void test_a_new_generation_starts_the_counter_again(void)
  * stores it. */
 static void test_every_call_failing(void)
 {
-    static const enum emu_fault faults[] = {EMU_FAIL, EMU_FAIL_LATE, EMU_SHORT_READ, EMU_LYING_READ};
+    static const enum emu_fault faults[] = {EMU_FAIL, EMU_FAIL_LATE, EMU_SHORT_READ, EMU_LYING_READ, EMU_DEAD, EMU_READ_ONLY};
     int failed = 1;
 
-    for (unsigned f = 0; f < 4; f++)
+    for (unsigned f = 0; f < 6; f++)
         for (uint32_t call = 0; failed || call < 60; call++) {
             uint8_t tries;
 
