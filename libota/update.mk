@@ -23,8 +23,8 @@ POWERCUT_T   := $(MANY) tests/powercut.c
 update-test: | $(B)
 	gcc $(UPDATE_FLAGS) $(SANITIZE) $(CORE_C) $(BUILTIN_C) tests/core_test.c -o $(B)/core-test && $(B)/core-test
 	gcc $(UPDATE_FLAGS) $(SANITIZE) $(JOURNAL_T) -o $(B)/journal-test && $(B)/journal-test
-	gcc $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test && $(B)/update-test 29
-	clang $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test-clang && $(B)/update-test-clang 101
+	gcc $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test && $(B)/update-test 53
+	clang $(UPDATE_FLAGS) $(SANITIZE) $(UPDATE_T) -o $(B)/update-test-clang && $(B)/update-test-clang 211
 	gcc $(UPDATE_FLAGS) -O2 $(UPDATE_ALL_T) -o $(B)/update-test-all && $(B)/update-test-all 1 5
 	gcc $(UPDATE_FLAGS) -O1 -g $(JOURNAL_T) -o $(B)/journal-test-valgrind && \
 	  valgrind -q --error-exitcode=1 --leak-check=full $(B)/journal-test-valgrind

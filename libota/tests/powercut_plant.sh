@@ -2,33 +2,44 @@
 # Plants faults in copies of the sources and expects the campaign to find each: a campaign
 # that finds nothing proves nothing. It is run from libota/.
 #
-#   powercut_plant.sh DIRECTORY COMMAND…      COMMAND compiles the campaign and takes -o FILE
+#   powercut_plant.sh DIRECTORY COMMAND…      COMMAND compiles and links the campaign but for -o FILE
 set -eu
 dir=$1
 shift
 rm -rf "$dir"
-mkdir -p "$dir"
+mkdir -p "$dir/tree"
+cp -r src include ports tests "$dir/tree/"
+
+# Everything is compiled once, and then only what a fault was planted in.
+flags= sources=
+for word in "$@"; do
+    case $word in
+    *.c) sources="$sources $word" ;;
+    *) flags="$flags $word" ;;
+    esac
+done
+object() { echo "$(echo "$1" | tr / _).o"; }
+compile() { (cd "$dir/tree" && $flags -c "$1" -o "$(object "$1")"); }
+for source in $sources; do compile "$source"; done
 
 # plant NAME FILE SED
 plant() {
     name=$1 file=$2 edit=$3
-    shift $#
-    rm -rf "$dir/tree"
-    mkdir "$dir/tree"
-    cp -r src include ports tests "$dir/tree/"
     sed -e "$edit" "$file" >"$dir/tree/$file"
     if cmp -s "$file" "$dir/tree/$file"; then
         echo "planted: $name: $file has no such line any more" >&2
         exit 1
     fi
-    (cd "$dir/tree" && $compile -o powercut)
+    compile "$file"
+    (cd "$dir/tree" && $flags ./*.o -o powercut)
     if "$dir/tree/powercut" hunt >"$dir/out"; then
         echo "planted: $name: NOT found: $(tail -n 1 "$dir/out")" >&2
         exit 1
     fi
     echo "planted: $name: found"
+    cp "$file" "$dir/tree/$file"
+    compile "$file"
 }
-compile="$*"
 
 plant "a record's CRC is skipped" src/journal.c \
     's/return ota_crc32(0, r->bytes, body) == .*/return body + CRC;/'
