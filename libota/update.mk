@@ -12,12 +12,13 @@ test: update-test ports powercut plant coverage
 UPDATE_FLAGS := $(WARN) $(INCLUDE) -DOTA_MAX_UNIT=256
 UPDATE_BASE  := $(CORE_C) src/sha256.c ports/flash_emu.c tests/signed.c
 JOURNAL_T    := $(UPDATE_BASE) $(UPDATE_C) tests/journal_test.c
-UPDATE_T     := $(UPDATE_BASE) $(UPDATE_C) tests/device.c tests/update_test.c
+UPDATE_TESTS := tests/device.c tests/rig.c $(sort $(wildcard tests/update_*test.c)) tests/boot_test.c tests/flash_test.c tests/held_test.c
+UPDATE_T     := $(UPDATE_BASE) $(UPDATE_C) $(UPDATE_TESTS)
 
 # With the fast CRC, where there is no end of runs.
-MANY         := $(UPDATE_BASE) $(filter-out src/crc32.c,$(UPDATE_C)) tests/crc32_table.c tests/device.c
-UPDATE_ALL_T := $(MANY) tests/update_test.c
-POWERCUT_T   := $(MANY) tests/powercut.c
+MANY         := $(UPDATE_BASE) $(filter-out src/crc32.c,$(UPDATE_C)) tests/crc32_table.c
+UPDATE_ALL_T := $(MANY) $(UPDATE_TESTS)
+POWERCUT_T   := $(MANY) tests/device.c tests/powercut.c
 
 # The number: of the flash calls that are made to fail, every so many.
 update-test: | $(B)
