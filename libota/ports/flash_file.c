@@ -75,7 +75,7 @@ int flash_file_open(struct flash_file *f, const char *path, uint32_t page, uint3
     f->port.erased = 0xff;
     f->port.writes = 2;
     f->port.unit = unit;
-    f->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    f->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (f->descriptor < 0 || fstat(f->descriptor, &now) != 0)
         return OTA_ERR_STORAGE;
     /* A page that the file holds in part is taken for one that was never written. */

@@ -11,9 +11,9 @@ struct flash_file {
     int descriptor;
 };
 
-/* Opens or creates the file: count pages of page bytes, write units of unit bytes, erased
- * 0xff. What a new file or one that is too short lacks is erased. 0, or OTA_ERR_STORAGE with
- * errno set. The struct must not be moved while it is in use. */
+/* Opens the file, or creates it for its owner alone, as it may hold keys: count pages of page bytes, write
+ * units of unit bytes, erased 0xff. What a new file or one that is too short lacks is erased. 0, or
+ * OTA_ERR_STORAGE with errno set. The struct must not be moved while it is in use; close it in any case. */
 OTA_MUST_USE int flash_file_open(struct flash_file *f, const char *path, uint32_t page, uint32_t count,
                                  uint16_t unit);
 void flash_file_close(struct flash_file *f);

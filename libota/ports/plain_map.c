@@ -1,11 +1,23 @@
 #include "plain_map.h"
 
+#define ARRAY 4u
 #define MAP 5u
+#define TAG 6u
+#define WIDE 8u /* beside a type: the number of the head has more than 32 bits, and is read as UINT32_MAX */
+
+static void pass(struct plain_map *m, uint32_t bytes)
+{
+    if (bytes > (size_t)(m->end - m->at))
+        m->failed = 1;
+    else
+        m->at += bytes;
+}
 
 static uint32_t read_head(struct plain_map *m, unsigned *type)
 {
-    unsigned info, bytes;
-    uint32_t value = 0;
+    uint32_t value = 0, high = 0;
+    const uint8_t *digit;
+    unsigned info;
 
     *type = PLAIN_NUMBER;
     if (m->failed || m->at == m->end)
@@ -14,12 +26,38 @@ static uint32_t read_head(struct plain_map *m, unsigned *type)
     info = *m->at++ & 31u;
     if (info < 24)
         return info;
-    bytes = 1u << (info - 24);
-    if (info > 26 || bytes > (size_t)(m->end - m->at))
+    if (info > 27)
         return m->failed = 1, 0;
-    while (bytes-- > 0)
-        value = value << 8 | *m->at++;
-    return value;
+    digit = m->at;
+    pass(m, 1u << (info - 24));
+    if (m->failed)
+        return 0;
+    for (; digit < m->at; digit++) {
+        high = high << 8 | value >> 24;
+        value = value << 8 | *digit;
+    }
+    if (high == 0)
+        return value;
+    *type |= WIDE;
+    return UINT32_MAX;
+}
+
+/* Passes over an item, whatever it is and whatever is in it. */
+static void skip(struct plain_map *m)
+{
+    for (uint32_t items = 1; items > 0 && !m->failed; items--) {
+        unsigned type;
+        uint32_t value = read_head(m, &type);
+        size_t left = (size_t)(m->end - m->at);
+
+        if ((type & 7u) == PLAIN_BYTES || (type & 7u) == PLAIN_TEXT)
+            pass(m, value);
+        else if ((type & 7u) == TAG)
+            items++;
+        else if ((type & 7u) == ARRAY || (type & 7u) == MAP)
+            items += value > left ? UINT32_MAX / 2 : (type & 7u) == MAP ? 2 * value : value;
+        m->failed |= items > left + 1; /* each of them has a byte */
+    }
 }
 
 void plain_open(struct plain_map *m, const uint8_t *bytes, size_t size)
@@ -40,19 +78,19 @@ int plain_next(struct plain_map *m, struct plain_pair *pair)
     while (m->pairs > 0 && !m->failed) {
         m->pairs--;
         pair->key = read_head(m, &type);
-        m->failed |= type != PLAIN_NUMBER;
+        m->failed |= (type & 7u) != PLAIN_NUMBER;
+        if (pair->key >= 128) {
+            skip(m);
+            continue;
+        }
         pair->value = read_head(m, &type);
         pair->type = (enum plain_type)type;
         pair->bytes = m->at;
-        if (type == PLAIN_BYTES || type == PLAIN_TEXT) {
-            if (pair->value > (size_t)(m->end - m->at))
-                m->failed = 1;
-            else
-                m->at += pair->value;
-        } else if (type != PLAIN_NUMBER) {
+        if (type == PLAIN_BYTES || type == PLAIN_TEXT)
+            pass(m, pair->value);
+        else if (type != PLAIN_NUMBER)
             m->failed = 1;
-        }
-        if (!m->failed && pair->key < 128)
+        if (!m->failed)
             return 1;
     }
     return 0;

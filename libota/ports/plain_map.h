@@ -25,7 +25,8 @@ struct plain_pair {
 
 void plain_open(struct plain_map *m, const uint8_t *bytes, size_t size);
 
-/* Reads the next pair; those with keys from 128 on are passed over. 0 at the end, or if it failed. */
+/* Reads the next pair; those with keys from 128 on are passed over, whatever their value is. 0 at the end, or if it
+ * failed. */
 int plain_next(struct plain_map *m, struct plain_pair *pair);
 
 /* 1 if the map was read to its end, and nothing stands behind it. */

@@ -1,3 +1,5 @@
+/* Arm IHI 0093, PSA Certified Firmware Update API 1.0.1: the calls of chapter 5 over the states of chapter 4.2, with volatile
+ * staging (appendix C.2). tests/psa_update_test.c makes every call in every state. */
 #include "psa_update.h"
 
 #include "bytes.h"
@@ -6,21 +8,21 @@
 
 static struct psa_update *bound;
 
+/* What the manifest says and this device may not take is a matter of policy: most of reasons.md. */
 static psa_status_t status_of(int err)
 {
     switch (err) {
     case OTA_OK:
         return PSA_SUCCESS;
+    case OTA_ERR_MALFORMED:
+    case OTA_ERR_WRONG_KIND:
+    case OTA_ERR_UNSUPPORTED:
+    case OTA_ERR_INVALID_FIELD:
+        return PSA_ERROR_INVALID_ARGUMENT;
     case OTA_ERR_NOT_ENOUGH_SIGNERS:
     case OTA_ERR_BAD_SIGNATURE:
     case OTA_ERR_IMAGE_DIGEST:
-    case OTA_ERR_BAD_MAC:
-    case OTA_ERR_MALFORMED:
         return PSA_ERROR_INVALID_SIGNATURE;
-    case OTA_ERR_KEYSET_TOO_OLD:
-        return PSA_ERROR_DEPENDENCY_NEEDED;
-    case OTA_ERR_UNSUPPORTED:
-        return PSA_ERROR_NOT_SUPPORTED;
     case OTA_ERR_IMAGE_SIZE:
     case OTA_ERR_TOO_LARGE:
         return PSA_ERROR_INSUFFICIENT_STORAGE;
@@ -28,28 +30,17 @@ static psa_status_t status_of(int err)
         return PSA_ERROR_STORAGE_FAILURE;
     case OTA_ERR_TRANSPORT:
         return PSA_ERROR_COMMUNICATION_FAILURE;
-    case OTA_ERR_NOTHING_RETAINED:
-    case OTA_ERR_UNAUTHENTICATED:
-    case OTA_ERR_NOT_NAMED:
-    case OTA_ERR_OLD_SEQUENCE:
-    case OTA_ERR_OLD_VERSION:
-    case OTA_ERR_NOT_APPLICABLE:
-    case OTA_ERR_BELOW_FLOOR:
-    case OTA_ERR_REJECTED_BEFORE:
-        return PSA_ERROR_NOT_PERMITTED;
     case OTA_ERR_INTERNAL:
-        return PSA_ERROR_BAD_STATE;
+        return PSA_ERROR_GENERIC_ERROR; /* and not BAD_STATE, which says that nothing was done */
     default:
-        return PSA_ERROR_GENERIC_ERROR;
+        return PSA_ERROR_NOT_PERMITTED;
     }
 }
 
 /* What the journal says goes before what happened since the last reset. */
 static uint8_t state_of(const struct psa_update *p)
 {
-    const struct ota_state *s = &p->session->state;
-
-    switch (s->phase) {
+    switch (p->session->state.phase) {
     case OTA_INSTALL:
     case OTA_COPY:
         return PSA_FWU_STAGED;
@@ -59,32 +50,33 @@ static uint8_t state_of(const struct psa_update *p)
     case OTA_REVERTED:
         return PSA_FWU_REJECTED;
     default:
-        if (p->state != PSA_FWU_READY)
-            return p->state;
-        return (s->flags & OTA_FAILED) != 0 ? PSA_FWU_FAILED : PSA_FWU_READY;
+        return p->state;
     }
 }
 
-/* PSA_SUCCESS if the component is there and in one of those states. */
+/* For calls that are about all components: PSA_SUCCESS if there is one in one of those states. */
+static psa_status_t demand_any(unsigned states)
+{
+    return bound != NULL && (states >> state_of(bound) & 1) != 0 ? PSA_SUCCESS : PSA_ERROR_BAD_STATE;
+}
+
 static psa_status_t demand(psa_fwu_component_t component, unsigned states)
 {
-    if (bound == NULL || component != 0)
-        return PSA_ERROR_DOES_NOT_EXIST;
-    return (states >> state_of(bound) & 1) != 0 ? PSA_SUCCESS : PSA_ERROR_BAD_STATE;
+    return bound == NULL || component != 0 ? PSA_ERROR_DOES_NOT_EXIST : demand_any(states);
 }
 
 /* An update that failed is cleaned up before the next one. */
 static psa_status_t enter(int err, uint8_t state)
 {
-    bound->error = err;
+    bound->error = status_of(err);
     bound->state = err == OTA_OK ? state : PSA_FWU_FAILED;
-    return status_of(err);
+    return bound->error;
 }
 
 void psa_update_bind(struct psa_update *p)
 {
     p->state = PSA_FWU_READY;
-    p->error = OTA_OK;
+    p->error = PSA_SUCCESS;
     bound = p;
 }
 
@@ -101,39 +93,41 @@ static uint32_t next_number(const struct ota_version *v, unsigned *at, uint32_t 
 
 psa_status_t psa_fwu_query(psa_fwu_component_t component, psa_fwu_component_info_t *info)
 {
+    const struct ota_update *u;
     const struct ota_slots *slots;
-    struct ota_device_info about;
     unsigned at = 0, other;
     uint32_t receives, runs;
+    struct ota_entry running;
     int err;
 
-    if (demand(component, 0xff) != PSA_SUCCESS)
+    if (bound == NULL || component != 0)
         return PSA_ERROR_DOES_NOT_EXIST;
-    err = ota_device_info(bound->session, &about);
-    if (err != OTA_OK)
-        return status_of(err);
-    slots = bound->session->config->slots;
-    other = ota_update_other(bound->session);
+    u = bound->session;
+    slots = u->config->slots;
+    other = ota_update_other(u);
     receives = slots->image[slots->layout->receives[other]].size;
     runs = ota_slots_running(slots, other)->size;
     ota_fill(info, 0, sizeof *info);
     info->state = state_of(bound);
     if (info->state == PSA_FWU_FAILED || info->state == PSA_FWU_REJECTED)
-        info->error = status_of(bound->error != OTA_OK ? bound->error : -(int)about.last_error);
-    info->version.major = (uint8_t)next_number(&about.running.release.version, &at, UINT8_MAX);
-    info->version.minor = (uint8_t)next_number(&about.running.release.version, &at, UINT8_MAX);
-    info->version.patch = (uint16_t)next_number(&about.running.release.version, &at, UINT16_MAX);
-    info->version.build = (uint32_t)about.running.release.sequence;
+        info->error = bound->error;
     info->max_size = receives < runs ? receives : runs;
     info->flags = PSA_FWU_FLAG_VOLATILE_STAGING;
-    ota_copy(info->impl.image_digest, about.running.release.image_digest, OTA_SHA256_SIZE);
-    info->impl.reason = about.last_error;
+    info->impl.reason = u->state.reason;
+    err = ota_journal_entry(&u->journal, u->running, &running);
+    if (err != OTA_OK)
+        return status_of(err);
+    info->version.major = (uint8_t)next_number(&running.release.version, &at, UINT8_MAX);
+    info->version.minor = (uint8_t)next_number(&running.release.version, &at, UINT8_MAX);
+    info->version.patch = (uint16_t)next_number(&running.release.version, &at, UINT16_MAX);
+    info->version.build = (uint32_t)running.release.sequence;
     return PSA_SUCCESS;
 }
 
 psa_status_t psa_fwu_start(psa_fwu_component_t component, const void *manifest, size_t manifest_size)
 {
     psa_status_t status = demand(component, 1u << PSA_FWU_READY);
+    struct ota_update *u;
     struct ota_source source;
     uint32_t offset;
     int err;
@@ -142,8 +136,13 @@ psa_status_t psa_fwu_start(psa_fwu_component_t component, const void *manifest, 
         return status;
     if (manifest == NULL || manifest_size == 0)
         return PSA_ERROR_INVALID_ARGUMENT;
+    u = bound->session;
+    /* The session would go on where it was. Here an image that a reset or a cancel cut off is discarded: the bytes that
+     * had come may be why it was cancelled. */
+    if (u->state.phase == OTA_RECEIVING)
+        u->state.phase = OTA_IDLE;
     source = ota_source_buffer(manifest, manifest_size);
-    err = ota_update_begin(bound->session, &source, bound->held, bound->device, bound->answer, &offset);
+    err = ota_update_begin(u, &source, bound->held, bound->device, bound->answer, &offset);
     if (err == OTA_OK)
         bound->state = PSA_FWU_WRITING; /* otherwise it stays ready */
     return status_of(err);
@@ -152,21 +151,28 @@ psa_status_t psa_fwu_start(psa_fwu_component_t component, const void *manifest, 
 psa_status_t psa_fwu_write(psa_fwu_component_t component, size_t image_offset, const void *block, size_t block_size)
 {
     psa_status_t status = demand(component, 1u << PSA_FWU_WRITING);
+    struct ota_update *u;
     int err;
 
     if (status != PSA_SUCCESS)
         return status;
-    if (block_size > PSA_FWU_MAX_WRITE_SIZE || image_offset > bound->session->received)
+    u = bound->session;
+    if (block_size == 0 || block_size > PSA_FWU_MAX_WRITE_SIZE || image_offset > u->received ||
+        block_size > u->size - image_offset)
         return PSA_ERROR_INVALID_ARGUMENT;
-    err = ota_update_write(bound->session, (uint32_t)image_offset, block, block_size);
-    return err == OTA_OK ? PSA_SUCCESS : enter(err, PSA_FWU_FAILED);
+    err = ota_update_write(u, (uint32_t)image_offset, block, block_size);
+    return enter(err, PSA_FWU_WRITING);
 }
 
 psa_status_t psa_fwu_finish(psa_fwu_component_t component)
 {
     psa_status_t status = demand(component, 1u << PSA_FWU_WRITING);
+    struct ota_update *u;
 
-    return status != PSA_SUCCESS ? status : enter(ota_update_finish(bound->session), PSA_FWU_CANDIDATE);
+    if (status != PSA_SUCCESS)
+        return status;
+    u = bound->session;
+    return enter(u->received == u->size ? ota_update_finish(u) : OTA_ERR_INVALID_FIELD, PSA_FWU_CANDIDATE);
 }
 
 psa_status_t psa_fwu_cancel(psa_fwu_component_t component)
@@ -181,22 +187,13 @@ psa_status_t psa_fwu_cancel(psa_fwu_component_t component)
 psa_status_t psa_fwu_clean(psa_fwu_component_t component)
 {
     psa_status_t status = demand(component, 1u << PSA_FWU_FAILED | 1u << PSA_FWU_UPDATED);
-    struct ota_state *s;
 
-    if (status != PSA_SUCCESS)
-        return status;
-    s = &bound->session->state;
-    bound->state = PSA_FWU_READY;
-    bound->error = OTA_OK;
-    if ((s->flags & OTA_FAILED) == 0)
-        return PSA_SUCCESS;
-    s->flags &= (uint8_t)~OTA_FAILED;
-    return status_of(ota_update_store(bound->session));
+    return status != PSA_SUCCESS ? status : enter(OTA_OK, PSA_FWU_READY);
 }
 
 psa_status_t psa_fwu_install(void)
 {
-    psa_status_t status = demand(0, 1u << PSA_FWU_CANDIDATE);
+    psa_status_t status = demand_any(1u << PSA_FWU_CANDIDATE);
 
     if (status == PSA_SUCCESS)
         status = enter(ota_update_install(bound->session), PSA_FWU_READY);
@@ -211,23 +208,37 @@ psa_status_t psa_fwu_request_reboot(void)
     return PSA_SUCCESS;
 }
 
+/* Takes back what install ordered. Unlike ota_update_reject it holds nothing against the image, which nobody has
+ * tried. */
+static int unstage(struct ota_update *u)
+{
+    if (u->state.phase != OTA_INSTALL)
+        return OTA_ERR_INTERNAL;
+    u->state.phase = OTA_IDLE;
+    u->state.flags &= (uint8_t)OTA_CHECKED;
+    return ota_update_store(u);
+}
+
 psa_status_t psa_fwu_reject(psa_status_t error)
 {
-    psa_status_t status = demand(0, 1u << PSA_FWU_STAGED | 1u << PSA_FWU_TRIAL);
+    psa_status_t status = demand_any(1u << PSA_FWU_STAGED | 1u << PSA_FWU_TRIAL);
     int err;
 
-    (void)error; /* a report knows one reason for what an application finds */
     if (status != PSA_SUCCESS)
         return status;
-    err = ota_update_reject(bound->session, OTA_ERR_HEALTH_CHECK);
+    /* The server is told one reason for whatever an application finds. */
+    err = state_of(bound) == PSA_FWU_STAGED ? unstage(bound->session)
+                                            : ota_update_reject(bound->session, OTA_ERR_HEALTH_CHECK);
     if (err != OTA_OK)
         return status_of(err);
+    bound->state = PSA_FWU_FAILED;
+    bound->error = error;
     return state_of(bound) == PSA_FWU_REJECTED ? PSA_SUCCESS_REBOOT : PSA_SUCCESS;
 }
 
 psa_status_t psa_fwu_accept(void)
 {
-    psa_status_t status = demand(0, 1u << PSA_FWU_TRIAL);
+    psa_status_t status = demand_any(1u << PSA_FWU_TRIAL);
     int err;
 
     if (status != PSA_SUCCESS)

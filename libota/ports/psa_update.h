@@ -9,11 +9,11 @@ struct psa_update {
     const struct ota_keyset *held;   /* as ota_update_held or ota_keyset_anchor gave it */
     const struct ota_device *device;
     const struct ota_check_response *answer; /* that names the manifest; NULL on a device without a key */
-    void (*reboot)(void);            /* NULL: the application resets by itself */
+    void (*reboot)(void); /* resets; the specification demands one, NULL is for an application that resets by itself */
 
     /* Its own. */
     uint8_t state;
-    int error;
+    int32_t error; /* a psa_status_t */
 };
 
 /* Binds the API to a session. p and what it points to must outlive it. */

@@ -260,6 +260,73 @@ static void test_lines(void)
     printf("%u repeats, ", repeats);
 }
 
+/* What a reader passes over may be any item that CBOR has; what is none is found out, and so is a size that is not there. */
+static void test_skips(void)
+{
+    static const struct {
+        size_t size;
+        const char *bytes;
+    } items[] = {
+        {1, "\x00"}, {2, "\x18\xff"}, {9, "\x1b\x80\x00\x00\x00\x00\x00\x00\x00"}, {1, "\x20"},
+        {9, "\x3b\x7f\xff\xff\xff\xff\xff\xff\xff"}, {1, "\x40"}, {4, "\x43" "abc"}, {4, "\x63" "abc"}, {1, "\x80"},
+        {5, "\x83\x01\x41\x00\xf5"}, {1, "\xa0"}, {7, "\xa2\x01\x02\x61x\x81\x00"}, {1, "\xf4"}, {1, "\xf5"},
+        {3, "\xf9\x3c\x00"}, {9, "\xfb\x3f\xf0\x00\x00\x00\x00\x00\x00"}, {3, "\xd8\x62\x80"},
+        {9, "\x81\x81\x81\x81\x81\x81\x81\x81\x00"}, {8, "\x82\xa1\x01\x82\x02\x03\x81\xa0"},
+    };
+    static const char *const none[] = {"\xff", "\x9f\xff", "\xbf\xff", "\x5f\xff", "\x1c", "\xfc"};
+    static const uint8_t key[] = {0x18, 0x80, 0x1b, 0x01, 0, 0, 0, 0, 0, 0, 0x80}; /* 128, or one of 64 bits */
+    uint8_t bytes[32], deep[64];
+    struct plain_map m;
+    struct plain_pair p;
+
+    for (unsigned wide = 0; wide < 2; wide++)
+        for (unsigned i = 0; i < sizeof items / sizeof *items; i++) {
+            size_t n = 0;
+
+            bytes[n++] = 0xa2;
+            memcpy(bytes + n, wide ? key + 2 : key, wide ? 9 : 2);
+            n += wide ? 9 : 2;
+            memcpy(bytes + n, items[i].bytes, items[i].size);
+            n += items[i].size;
+            bytes[n++] = 1;
+            bytes[n++] = 5;
+            plain_open(&m, bytes, n);
+            EXPECT(plain_next(&m, &p) == 1 && p.key == 1 && p.type == PLAIN_NUMBER && p.value == 5);
+            EXPECT(plain_next(&m, &p) == 0 && plain_closed(&m));
+            for (size_t less = 0; less < n; less++) {
+                uint8_t *exact = malloc(less + 1); /* so that the sanitizer sees a byte too many */
+
+                memcpy(exact, bytes, less);
+                plain_open(&m, exact, less);
+                while (plain_next(&m, &p))
+                    ;
+                EXPECT(!plain_closed(&m));
+                free(exact);
+            }
+        }
+    for (unsigned i = 0; i < sizeof none / sizeof *none; i++) {
+        memcpy(bytes, "\xa1\x18\x80", 3);
+        memcpy(bytes + 3, none[i], strlen(none[i]));
+        plain_open(&m, bytes, 3 + strlen(none[i]));
+        EXPECT(plain_next(&m, &p) == 0 && !plain_closed(&m));
+    }
+    /* Lists of more than there is, in lists of more than there is. */
+    for (unsigned head = 0x9a; head <= 0xba; head += 0x20)
+        for (unsigned most = 0; most < 256; most += 15) {
+            memcpy(deep, "\xa1\x18\x80", 3);
+            for (size_t at = 3; at < sizeof deep; at++)
+                deep[at] = (uint8_t)((at - 3) % 5 == 0 ? head : most);
+            plain_open(&m, deep, sizeof deep);
+            EXPECT(plain_next(&m, &p) == 0 && !plain_closed(&m));
+        }
+    /* A number of 64 bits is none that this reader gives, and neither is a list. */
+    memcpy(bytes, "\xa1\x01\x1b\x01\x00\x00\x00\x00\x00\x00\x05", 11);
+    plain_open(&m, bytes, 11);
+    EXPECT(plain_next(&m, &p) == 0 && !plain_closed(&m));
+    plain_open(&m, (const uint8_t *)"\xa1\x01\x81\x05", 4);
+    EXPECT(plain_next(&m, &p) == 0 && !plain_closed(&m));
+}
+
 /* Whatever stands in a whole frame, the answer lies within the buffer. */
 static void test_hostile(void)
 {
@@ -374,6 +441,7 @@ int main(void)
 {
     test_example();
     test_lines();
+    test_skips();
     test_hostile();
     test_limits();
     test_endless();

@@ -32,9 +32,9 @@ static struct stm32f103_flash flash;
 
 const struct ota_slots stm32f103_slots = {
     &ota_layout_overwrite,
-    {AREA(14 * KIB, 38 * KIB), AREA(52 * KIB, 38 * KIB), AREA(90 * KIB, 38 * KIB)}, /* runs, staging, backup */
-    {AREA(8 * KIB, 1 * KIB), AREA(9 * KIB, 1 * KIB)},                               /* journal */
-    {AREA(10 * KIB, 2 * KIB), AREA(12 * KIB, 2 * KIB)},                             /* keysets */
+    {AREA(26 * KIB, 34 * KIB), AREA(60 * KIB, 34 * KIB), AREA(94 * KIB, 34 * KIB)}, /* runs, received, backup */
+    {AREA(10 * KIB, 1 * KIB), AREA(11 * KIB, 1 * KIB)},                             /* journal */
+    {AREA(12 * KIB, 2 * KIB), AREA(14 * KIB, 2 * KIB)},                             /* keysets */
     {AREA(0, 0), AREA(0, 0)},
 };
 

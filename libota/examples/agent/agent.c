@@ -126,9 +126,8 @@ static int stage_piece(const struct ota_area *staging, uint32_t at, const struct
     err = ota_area_write(staging, at, p->bytes, whole);
     if (err != OTA_OK || over == 0)
         return err;
-    ota_fill(last, staging->flash->erased, sizeof last);
     ota_copy(last, p->bytes + whole, over);
-    return ota_area_write(staging, at + (uint32_t)whole, last, staging->flash->unit);
+    return ota_area_put(staging, at + (uint32_t)whole, last, over);
 }
 
 /* Fetches a keyset or a manifest. The source that is opened reads from the staging area, whose pages are

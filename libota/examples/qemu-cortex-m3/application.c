@@ -89,6 +89,11 @@ static int works(void)
 #elif defined(HANGS)
     for (;;)
         ;
+#elif defined(OVERFLOWS)
+    volatile uint8_t all_of_it[4096];
+
+    for (size_t i = sizeof all_of_it; i-- > 0;)
+        all_of_it[i] = 0xff;
 #elif defined(BROKEN)
     return 0;
 #endif

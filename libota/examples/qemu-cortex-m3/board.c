@@ -40,11 +40,14 @@
 #define SCB_VTOR REGISTER(0xe000ed08u)
 #define SCB_AIRCR REGISTER(0xe000ed0cu)
 #define ICSR_CLEAR_SYSTICK (1u << 25)
+#define MPU_CTRL REGISTER(0xe000ed94u)
+#define MPU_RBAR REGISTER(0xe000ed9cu)
+#define MPU_RASR REGISTER(0xe000eda0u)
 #define AIRCR_RESET 0x05fa0004u
 #define TICK 10u /* milliseconds */
 
 /* Given by the linker script. */
-extern uint32_t data_load, data_start, data_end, bss_start, bss_end, ram_start, ram_top;
+extern uint32_t data_load, data_start, data_end, bss_start, bss_end, stack_end, stack_top;
 
 __attribute__((section(".handover"))) struct board_handover board_handover;
 
@@ -64,23 +67,35 @@ static void start_devices(void)
     SYST_CSR = 7;
 }
 
+/* A stack that overflows leaves the RAM. A part's bus makes that a fault; this one answers, and drops what is written:
+ * the 256 MiB below the RAM are closed. */
+static void guard_stack(void)
+{
+    MPU_RBAR = 0x10000010u; /* region 0 */
+    MPU_RASR = 27u << 1 | 1;
+    MPU_CTRL = 5; /* all else as without it */
+    __asm__ volatile("dsb\n isb" : : : "memory");
+}
+
 static void reset(void)
 {
     const uint32_t *from = &data_load;
 
     __asm__ volatile("cpsid i");
+    guard_stack();
     for (uint32_t *to = &data_start; to < &data_end; to++)
         *to = *from++;
     for (uint32_t *to = &bss_start; to < &bss_end; to++)
         *to = 0;
-    for (volatile uint32_t *to = &bss_end; to < (uint32_t *)__builtin_frame_address(0) - 16; to++)
+    for (volatile uint32_t *to = &stack_end; to < (uint32_t *)__builtin_frame_address(0) - 16; to++)
         *to = PAINT;
     start_devices();
     main();
     board_reset();
 }
 
-/* A program that crashes is reset. It did not end by itself, so the handover stays as it is. */
+/* A program that crashes is reset. It did not end by itself, so the handover stays as it is. Nothing is put on the
+ * stack, which may be what has no room. */
 static void fault(void)
 {
     SCB_AIRCR = AIRCR_RESET;
@@ -102,7 +117,7 @@ struct vectors {
 
 extern const struct vectors board_vectors;
 __attribute__((section(".vectors"))) const struct vectors board_vectors = {
-    &ram_top, {reset, hang, fault, fault, fault, fault}};
+    &stack_top, {reset, hang, fault, fault, fault, fault}};
 
 void board_jump(uint32_t at)
 {
@@ -201,16 +216,16 @@ void board_sleep(uint32_t milliseconds)
 
 uint32_t board_stack_used(void)
 {
-    const uint32_t *deepest = &bss_end;
+    const uint32_t *deepest = &stack_end;
 
     while (*deepest == PAINT)
         deepest++;
-    return (uint32_t)(&ram_top - deepest) * 4;
+    return (uint32_t)(&stack_top - deepest) * 4;
 }
 
 uint32_t board_static_ram(void)
 {
-    return (uint32_t)(&bss_end - &ram_start) * 4;
+    return (uint32_t)(&bss_end - &data_start) * 4 + sizeof board_handover;
 }
 
 /* ---- what a compiler expects of a libc ----------------------------------------------- */

@@ -120,9 +120,10 @@ func TestBadReleasesRevert(t *testing.T) {
 		starts  int
 		reason  trust.Reason
 	}{
-		{"1.2.0-broken", 1, trust.ErrHealthCheck},    // says so itself
-		{"1.2.0-crashes", 3, trust.ErrWatchdogReset}, // ends in its fault handler
-		{"1.2.0-hangs", 3, trust.ErrWatchdogReset},   // ends by the watchdog
+		{"1.2.0-broken", 1, trust.ErrHealthCheck},      // says so itself
+		{"1.2.0-crashes", 3, trust.ErrWatchdogReset},   // ends in its fault handler
+		{"1.2.0-hangs", 3, trust.ErrWatchdogReset},     // ends by the watchdog
+		{"1.2.0-overflows", 3, trust.ErrWatchdogReset}, // its stack leaves the RAM
 	} {
 		w.Publish(bad.version, w.image(bad.version))
 		for range bad.starts {
