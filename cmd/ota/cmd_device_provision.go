@@ -50,7 +50,7 @@ The files hold the device's secret: mode 0600, never on standard output. An exis
 overwritten; --patch replaces the areas in an image of a whole flash.`,
 		Example: `  ota device provision dev-0001 --flash-image dev-0001.bin
   ota device provision sensor_v1 dev-0001 --c-header provisioning.h
-  ota device provision dev-0001 --flash-image flash.bin --patch --firmware app.bin --manifest app.manifest
+  ota device provision dev-0001 --flash-image flash.bin --patch --firmware app.bin --manifest app.bin.manifest
   ota device provision dev-0001 --flash-image f103.bin --page 1024 --unit 2 \
     --area device=0x2000:0x800 --area journal0=0x2800 --area journal1=0x2c00 --area keyset0=0x3000:0x800 --area keyset1=0x3800:0x800
   ota device provision dev-0001 --rotate-key --flash-image new.bin       # after the device lost its key`,

@@ -37,7 +37,8 @@ or tcp:HOST:PORT or unix:PATH of an emulator (docs/spec/serial.md).
 
 The gateway holds no key and is trusted with nothing: messages are authenticated between device and
 server, manifests are signed. It keeps nothing on disk and may be stopped at any time. Lines that are
-not there, or are unplugged, are tried again. Without --fingerprint or --ca the system's CAs must vouch
+not there, or are unplugged, are tried again. Who starts it has to be of the group of the terminal, on
+Debian dialout. Without --fingerprint or --ca the system's CAs must vouch
 for an https server; http:// reaches a server's plain listener.
 
 What the devices do is printed, one line an event; with --json one JSON object a line.`,

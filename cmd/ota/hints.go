@@ -47,7 +47,7 @@ func onlineHints() []hint.Entry {
 		{Err: repository.ErrTooOpen, Hint: "run the chmod that the message names; whoever can write there can replace the database"},
 		{Err: repository.ErrMissing, Hint: "ota serve or ota publish --to DIR makes a data directory; otherwise correct --data"},
 		{Err: repository.ErrDamaged, Hint: "ota fsck says what is damaged; restore it from a backup"},
-		{Err: fleet.ErrExists, Hint: "it exists; to provision a device again: ota device add TYPE ID --enrol --again"},
+		{Err: fleet.ErrExists, Hint: "it exists; to give it new keys: ota device add TYPE ID --enrol --again, for a microcontroller ota device provision TYPE ID --rotate-key"},
 		{Err: auth.ErrExists, Hint: "choose another name, or revoke it first: ota token revoke NAME"},
 		{Err: fleet.ErrNotFound, Hint: "ota device list shows the devices"},
 		{Err: repository.ErrNotFound, Hint: "ota release list and ota device list show what there is"},
