@@ -12,7 +12,7 @@
  *   O6 after it, before            backup and copy whole             reads the copy, goes on
  *      OTA_REVERTED
  *
- * tests/update_test.c has a test for each row. */
+ * tests/update_cut_test.c has a test for each row. */
 #include "bytes.h"
 #include "ota/slot.h"
 #include "part.h"

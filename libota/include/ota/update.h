@@ -26,7 +26,7 @@
  *   U9 in that note                   OTA_REVERTED, the image may be   as U8
  *                                     noted
  *
- * tests/update_test.c has a test for each row. */
+ * tests/update_cut_test.c has a test for each row. */
 #ifndef OTA_UPDATE_H
 #define OTA_UPDATE_H
 
