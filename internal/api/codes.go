@@ -28,7 +28,7 @@ var (
 // A Code is the wire form of an error: what a program looks at instead of the
 // words.
 type Code struct {
-	Name   string // docs/spec/management-api.md, section 4
+	Name   string // docs/spec/management-api.md, section 5
 	Status int    // of HTTP
 	Err    error  // found with errors.Is on both sides
 }

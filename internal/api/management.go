@@ -150,7 +150,11 @@ type Device struct {
 	Revoked          bool              `json:"revoked"`
 	HardwareRevision string            `json:"hardware_revision"`
 	Labels           map[string]string `json:"labels"`
-	State            string            `json:"state"` // one word for people; see fleet.Device.State
+	Note             string            `json:"note"`       // the operators' own words
+	Hold             bool              `json:"hold"`       // nothing is offered to it
+	Pin              string            `json:"pin"`        // the only version that is offered; empty: any
+	UpdateNow        bool              `json:"update_now"` // rollouts do not make it wait
+	State            string            `json:"state"`      // one word for people; see fleet.State
 	Version          string            `json:"version"`
 	Installed        fleet.Running     `json:"installed"`
 	Confirmed        fleet.Running     `json:"confirmed"`

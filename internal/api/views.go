@@ -44,11 +44,12 @@ func keysetOf(v trust.VerifiedKeyset) Keyset {
 func (l local) deviceOf(d fleet.Device) Device {
 	view := Device{
 		Ref: d.Ref, Vendor: d.Vendor, Level: d.Level, Generation: d.Generation, Revoked: d.Revoked,
-		HardwareRevision: d.HardwareRevision, Labels: d.Labels, State: d.State(),
+		HardwareRevision: d.HardwareRevision, Labels: d.Labels, State: string(l.cfg.Fleet.State(&d)),
 		Version:   l.cfg.Fleet.VersionOf(d.DeviceType, d.Installed),
 		Installed: d.Installed, Confirmed: d.Confirmed, KeysetVersion: d.KeysetVersion, Boot: fleet.BootWord(d.Boot),
 		LastError: d.LastError, LastEventAt: d.LastEventAt, LastDetail: d.LastDetail,
 		Rejected: d.Rejected, RetryRejected: d.RetryRejected, AddedAt: d.AddedAt, LastSeen: d.LastSeen,
+		Note: d.Note, Hold: d.Hold, Pin: d.Pin, UpdateNow: d.UpdateNow,
 	}
 	if d.LastError != 0 {
 		view.LastErrorText = d.LastError.Error()

@@ -78,14 +78,14 @@ const (
 	neutral tone = "none"
 )
 
-// toneOf judges a state in the words of fleet.Device.State.
+// toneOf judges a state in the words of fleet.State.
 func toneOf(state string) tone {
 	switch state {
-	case "idle":
+	case "idle", "confirmed":
 		return good
-	case "offered", "downloading", "installed", "on trial":
+	case "offered", "downloading", "installing", "trial":
 		return busy
-	case "reverted", "refused", "failed":
+	case "reverted", "refused", "failed", "silent":
 		return bad
 	}
 	return neutral

@@ -53,12 +53,20 @@ func (s *Snapshot) Decide(q Question, policy Policy) Decision {
 		// trial returns. A device that has none to return to needs the repair.
 		return d
 	}
-	candidates, why := t.candidates(q)
-	d.Why = why
-	if len(candidates) == 0 {
+	if q.Device.Hold {
+		d.Why = ErrHeld
 		return d
 	}
-	d.Release = policy(q, candidates)
+	candidates, why := t.candidates(q)
+	d.Why = why
+	switch {
+	case len(candidates) == 0:
+		return d
+	case q.Device.Pin != "": // an operator's word about this very device
+		d.Release = candidates[0]
+	default:
+		d.Release = policy(q, candidates)
+	}
 	d.RetryRejected = d.Release != nil && q.Device.RetryRejected
 	return d
 }
@@ -80,6 +88,9 @@ func (t *typeView) candidates(q Question) (candidates []*Release, why error) {
 		if r.Withdrawn || !r.verifiesUnder(t.newestKeyset) { // the second: its key was revoked
 			continue
 		}
+		if pin := q.Device.Pin; pin != "" && pin != r.Manifest.Version.String() {
+			continue
+		}
 		if err := state.Check(r.Manifest, device); err != nil {
 			why = first(why, err)
 			continue
@@ -95,7 +106,22 @@ func (t *typeView) candidates(q Question) (candidates []*Release, why error) {
 		}
 		candidates = append(candidates, r)
 	}
+	if len(candidates) == 0 && why == nil {
+		why = t.missesPin(q)
+	}
 	return candidates, why
+}
+
+// missesPin says why a device stays away from the version it is pinned to, nil
+// if it runs it or is not pinned. To an older one leads nothing but an
+// approved downgrade, which is a release of that version with a sequence
+// above all before it.
+func (t *typeView) missesPin(q Question) error {
+	pin, runs := q.Device.Pin, t.find(q.Running)
+	if pin == "" || runs != nil && runs.Manifest.Version.String() == pin {
+		return nil
+	}
+	return fmt.Errorf("%w to version %s: no release of it is on offer above what runs; back to it leads an approved downgrade", ErrPinned, pin)
 }
 
 func first(a, b error) error {

@@ -60,6 +60,11 @@ type Device struct {
 	Labels           map[string]string // for people and for groups
 	Token            auth.TokenHash    // of a TokenOnly device
 
+	Note      string // the operators' own words
+	Hold      bool   // nothing is offered to it
+	Pin       string // the only version that is offered to it; empty: any
+	UpdateNow bool   // rollouts do not make it wait; cleared when it confirms a release
+
 	Installed     Running // as it last said itself
 	KeysetVersion uint32
 	Boot          trust.BootState
@@ -104,28 +109,3 @@ type Offer struct {
 
 // IsZero reports whether there is no open offer.
 func (o Offer) IsZero() bool { return o.Manifest.IsZero() }
-
-// State returns what the device is doing, in a word or two for people.
-func (d *Device) State() string {
-	switch {
-	case d.Revoked:
-		return "revoked"
-	case d.LastSeen.IsZero():
-		return "never seen"
-	case d.Boot == trust.BootTrial:
-		return "on trial"
-	case !d.Offer.IsZero() && d.LastEvent == trust.EventInstalled:
-		return "installed"
-	case !d.Offer.IsZero() && !d.Offer.StartedAt.IsZero():
-		return "downloading"
-	case !d.Offer.IsZero():
-		return "offered"
-	case d.Boot == trust.BootReverted || d.LastEvent == trust.EventReverted:
-		return "reverted"
-	case d.LastEvent == trust.EventRefused:
-		return "refused"
-	case d.LastEvent == trust.EventFailed:
-		return "failed"
-	}
-	return "idle"
-}

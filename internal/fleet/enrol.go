@@ -122,6 +122,7 @@ func (f *Fleet) Enrol(ctx context.Context, req Enrolment, address string) (Provi
 			return Provisioning{}, fmt.Errorf("enrol device %s: it exists: %w", d.Ref, ErrUnauthenticated)
 		}
 		d.Generation, d.Labels, d.AddedAt = old.Generation+1, old.Labels, old.AddedAt
+		d.Note, d.Hold, d.Pin, d.UpdateNow = old.Note, old.Hold, old.Pin, old.UpdateNow
 	}
 	p, _, err := f.prepare(ctx, d)
 	if err != nil {

@@ -23,6 +23,9 @@ var (
 	ErrExists   = errors.New("device exists already")
 	ErrNoKeyset = errors.New("no keyset is published for the device type")
 	ErrInvalid  = errors.New("invalid request")
+	// ErrHeld and ErrPinned are why a newer release is not offered.
+	ErrHeld   = errors.New("an operator holds the device")
+	ErrPinned = errors.New("an operator pinned the device")
 )
 
 // A RateError refuses a device that asks too often. Wait is when to come again.

@@ -97,7 +97,7 @@ func (d *Device) confirm(release *Release, run Running) {
 	s.Rejected = append([]manifest.Digest(nil), s.Rejected...)
 	s.RecordVersionUpdate(rollback.EntryOf(release.Manifest, release.Hash), d.LastEventAt)
 	if run != d.Confirmed { // and not said again after a restart, which undoes no operator's word
-		d.RetryRejected = false
+		d.RetryRejected, d.UpdateNow = false, false
 	}
 	d.Confirmed, d.Floor, d.Rejected = run, s.Floor, s.Rejected
 	if d.Offer.Image == run.Digest {

@@ -19,7 +19,8 @@ const topicDevices = "devices"
 const deviceColumns = `device_type, id, vendor, level, generation, revoked, hardware_revision, labels, token_hash,
 	running_sequence, running_digest, keyset_version, boot, last_error, confirmed_sequence, confirmed_digest,
 	floor_epoch, floor_counter, rejected, retry_rejected, last_event, last_event_ms, last_detail,
-	report_nonce, check_nonce, offer_manifest, offer_image, offer_ms, offer_started_ms, added_ms, seen_ms, revision`
+	report_nonce, check_nonce, offer_manifest, offer_image, offer_ms, offer_started_ms, added_ms, seen_ms, revision,
+	note, hold, pin, update_now`
 
 // save writes a device's row, new or not, and sets its revision.
 func save(tx *store.Tx, d *Device) error {
@@ -41,7 +42,7 @@ func save(tx *store.Tx, d *Device) error {
 	}
 	_, err = tx.Exec(`INSERT INTO devices (`+deviceColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-			$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)
+			$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)
 		ON CONFLICT (device_type, id) DO UPDATE SET
 			vendor = excluded.vendor, level = excluded.level, generation = excluded.generation, revoked = excluded.revoked,
 			hardware_revision = excluded.hardware_revision, labels = excluded.labels, token_hash = excluded.token_hash,
@@ -52,13 +53,14 @@ func save(tx *store.Tx, d *Device) error {
 			retry_rejected = excluded.retry_rejected, last_event = excluded.last_event, last_event_ms = excluded.last_event_ms,
 			last_detail = excluded.last_detail, report_nonce = excluded.report_nonce, check_nonce = excluded.check_nonce,
 			offer_manifest = excluded.offer_manifest, offer_image = excluded.offer_image, offer_ms = excluded.offer_ms,
-			offer_started_ms = excluded.offer_started_ms, revision = excluded.revision`,
+			offer_started_ms = excluded.offer_started_ms, revision = excluded.revision,
+			note = excluded.note, hold = excluded.hold, pin = excluded.pin, update_now = excluded.update_now`,
 		d.DeviceType, d.ID, d.Vendor, int64(d.Level), int64(d.Generation), flag(d.Revoked), d.HardwareRevision, labels, d.Token[:],
 		int64(d.Installed.Sequence), d.Installed.Digest[:], int64(d.KeysetVersion), int64(d.Boot), int64(d.LastError),
 		int64(d.Confirmed.Sequence), d.Confirmed.Digest[:], int64(d.Floor.Epoch), int64(d.Floor.Counter), rejected,
 		flag(d.RetryRejected), int64(d.LastEvent), millis(d.LastEventAt), d.LastDetail,
 		int64(d.ReportNonce), int64(d.CheckNonce), d.Offer.Manifest[:], d.Offer.Image[:], millis(d.Offer.At), millis(d.Offer.StartedAt),
-		millis(d.AddedAt), millis(d.LastSeen), revision)
+		millis(d.AddedAt), millis(d.LastSeen), revision, d.Note, flag(d.Hold), d.Pin, flag(d.UpdateNow))
 	return err
 }
 
@@ -84,11 +86,12 @@ func scanDevice(scan func(...any) error) (*Device, error) {
 	d := &Device{}
 	var labels, token, runningDigest, confirmedDigest, rejected, offerManifest, offerImage []byte
 	var level, generation, revoked, running, keyset, boot, lastError, confirmed, epoch, counter, retry, event, eventMS int64
-	var reportNonce, checkNonce, offerMS, startedMS, addedMS, seenMS int64
+	var reportNonce, checkNonce, offerMS, startedMS, addedMS, seenMS, hold, updateNow int64
 	err := scan(&d.DeviceType, &d.ID, &d.Vendor, &level, &generation, &revoked, &d.HardwareRevision, &labels, &token,
 		&running, &runningDigest, &keyset, &boot, &lastError, &confirmed, &confirmedDigest,
 		&epoch, &counter, &rejected, &retry, &event, &eventMS, &d.LastDetail,
-		&reportNonce, &checkNonce, &offerManifest, &offerImage, &offerMS, &startedMS, &addedMS, &seenMS, &d.revision)
+		&reportNonce, &checkNonce, &offerManifest, &offerImage, &offerMS, &startedMS, &addedMS, &seenMS, &d.revision,
+		&d.Note, &hold, &d.Pin, &updateNow)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +110,7 @@ func scanDevice(scan func(...any) error) (*Device, error) {
 	d.ReportNonce, d.CheckNonce = uint64(reportNonce), uint64(checkNonce)
 	d.Offer = Offer{manifest.Digest(offerManifest), manifest.Digest(offerImage), timeOf(offerMS), timeOf(startedMS)}
 	d.AddedAt, d.LastSeen = timeOf(addedMS), timeOf(seenMS)
+	d.Hold, d.UpdateNow = hold != 0, updateNow != 0
 	return d, nil
 }
 
