@@ -14,6 +14,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/periodic"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
 )
 
@@ -23,6 +24,7 @@ type Server struct {
 	cfg         Config
 	repository  *repository.Repository
 	fleet       *fleet.Fleet
+	rollouts    *rollout.Engine // over fleet
 	management  *api.Service
 	handler     http.Handler
 	certificate tls.Certificate // empty without a TLS listener
@@ -64,19 +66,20 @@ func (s *Server) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.fleet, err = fleet.Open(ctx, fleet.Config{
+	s.rollouts, err = rollout.Open(ctx, fleet.Config{
 		Repository: s.repository, Masters: auth.OpenMasters(secrets), Retry: s.cfg.Retry, Log: s.cfg.Log, Now: s.cfg.Now,
 	})
 	if err != nil {
 		return err
 	}
+	s.fleet = s.rollouts.Fleet()
 	s.management = api.NewService(api.Config{
-		Repository: s.repository, Fleet: s.fleet, Vendor: s.cfg.Vendor, PublicURL: s.cfg.PublicURL, Fingerprint: s.Fingerprint(),
+		Repository: s.repository, Fleet: s.fleet, Rollouts: s.rollouts, Vendor: s.cfg.Vendor, PublicURL: s.cfg.PublicURL, Fingerprint: s.Fingerprint(),
 		AuditSigner: s.cfg.AuditSigner, Log: s.cfg.Log, Now: s.cfg.Now,
 	})
 	s.handler = s.routes()
 	if err := s.firstToken(ctx); err != nil {
-		return errors.Join(err, s.fleet.Close(ctx))
+		return errors.Join(err, s.rollouts.Close(ctx))
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -129,7 +132,7 @@ func (s *Server) Close(ctx context.Context) (err error) {
 	s.closing.Do(func() {
 		s.stop()
 		s.working.Wait()
-		err = errors.Join(s.fleet.Close(ctx), s.checkpoint(ctx), s.closeRepository())
+		err = errors.Join(s.rollouts.Close(ctx), s.checkpoint(ctx), s.closeRepository())
 	})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/reason"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
 )
 
@@ -53,6 +54,10 @@ var codes = []Code{
 	{"not_uploaded", 409, repository.ErrNoImage},
 	{"exists", 409, fleet.ErrExists},
 	{"exists", 409, auth.ErrExists},
+	{"exists", 409, rollout.ErrExists},
+	{"state", 409, rollout.ErrState},
+	{"offers_newest", 409, rollout.ErrOffer},
+	{"rollouts_active", 409, rollout.ErrActive},
 
 	{"unsigned", 422, repository.ErrUnsigned},
 	{"wrong_type_key", 422, repository.ErrWrongTypeKey},
@@ -66,6 +71,9 @@ var codes = []Code{
 	{"document", 422, repository.ErrDocument},
 	{"image", 422, repository.ErrImage},
 	{"withdrawn", 422, repository.ErrWithdrawn},
+	{"never_verifies", 422, rollout.ErrCohort},
+	{"release", 422, rollout.ErrRelease},
+	{"second_person", 422, rollout.ErrAuthor},
 
 	{"full", 507, repository.ErrFull},
 	{"unavailable", 503, fleet.ErrStorage},
@@ -78,10 +86,12 @@ var codes = []Code{
 	{"invalid", 400, ErrInvalid},
 	{"invalid", 400, fleet.ErrInvalid},
 	{"invalid", 400, auth.ErrInvalid},
+	{"invalid", 400, rollout.ErrInvalid},
 	{"invalid", 400, audit.ErrInvalid},
 	{"not_found", 404, ErrNotFound},
 	{"not_found", 404, fleet.ErrNotFound},
 	{"not_found", 404, auth.ErrNotFound},
+	{"not_found", 404, rollout.ErrNotFound},
 }
 
 // refusedCode is of an error that carries a reason and nothing more special.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -19,6 +20,7 @@ type Local struct {
 	Management
 	Repository *repository.Repository
 	Fleet      *fleet.Fleet
+	rollouts   *rollout.Engine
 }
 
 // LocalConfig says which data directory.
@@ -41,20 +43,20 @@ func OpenLocal(ctx context.Context, cfg LocalConfig) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	devices, err := fleet.Open(ctx, fleet.Config{
+	rollouts, err := rollout.Open(ctx, fleet.Config{
 		Repository: repo, Masters: auth.OpenMasters(filepath.Join(cfg.Dir, repository.SecretsName)),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open data directory %s: %w", cfg.Dir, err), repo.Close())
 	}
 	service := NewService(Config{
-		Repository: repo, Fleet: devices, Vendor: cfg.Vendor, PublicURL: cfg.PublicURL, AuditSigner: cfg.AuditSigner,
+		Repository: repo, Fleet: rollouts.Fleet(), Rollouts: rollouts, Vendor: cfg.Vendor, PublicURL: cfg.PublicURL, AuditSigner: cfg.AuditSigner,
 	})
 	actor := auth.Actor{Name: "local:" + cfg.User, Role: auth.Administrator}
-	return &Local{Management: service.As(actor), Repository: repo, Fleet: devices}, nil
+	return &Local{Management: service.As(actor), Repository: repo, Fleet: rollouts.Fleet(), rollouts: rollouts}, nil
 }
 
 // Close closes the data directory.
 func (l *Local) Close(ctx context.Context) error {
-	return errors.Join(l.Fleet.Close(ctx), l.Repository.Close())
+	return errors.Join(l.rollouts.Close(ctx), l.Repository.Close())
 }

@@ -18,6 +18,8 @@ import (
 // with errors.Is, whichever implementation they come from: the sentinels of
 // Code, and the reasons of package trust.
 type Management interface {
+	RolloutManagement
+
 	// Info says what the server is. Any role.
 	Info(ctx context.Context) (Info, error)
 

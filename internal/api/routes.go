@@ -80,6 +80,7 @@ func (h *Handler) routes() {
 	})
 	h.deviceRoutes()
 	h.auditRoutes()
+	h.rolloutRoutes()
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, h.unrouted(w, r)) })
 }
 
@@ -165,7 +166,7 @@ func (h *Handler) auditRoutes() {
 // the mux knows them.
 func (h *Handler) unrouted(w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
-	for _, method := range []string{"GET", "HEAD", "POST", "PATCH", "DELETE"} {
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		if _, pattern := h.mux.Handler(probe); pattern != "/" {

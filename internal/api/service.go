@@ -15,6 +15,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/trust"
@@ -24,6 +25,7 @@ import (
 type Config struct {
 	Repository  *repository.Repository
 	Fleet       *fleet.Fleet
+	Rollouts    *rollout.Engine // over Fleet
 	Vendor      string
 	PublicURL   string
 	Fingerprint string       // of the TLS certificate; empty: unknown here

@@ -35,7 +35,7 @@ var zones = []zone{
 	},
 	{
 		name: "online: reachable by attackers, so it holds no signing key",
-		packages: []string{"/repository", "/server", "/internal/fleet", "/internal/protocol/...", "/internal/api",
+		packages: []string{"/repository", "/server", "/internal/fleet", "/internal/rollout", "/internal/protocol/...", "/internal/api",
 			"/internal/store", "/internal/audit", "/internal/auth", "/internal/console"},
 		never: []string{module + "/signing"},
 	},
