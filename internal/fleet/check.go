@@ -30,19 +30,19 @@ func (f *Fleet) Check(ctx context.Context, req trust.CheckRequest, address strin
 // for that nonce.
 func (s *Sender) Check(ctx context.Context, req trust.CheckRequest) (trust.CheckResponse, error) {
 	f, ref := s.fleet, Ref{req.DeviceType, req.Device}
-	e, d, err := s.admit(ctx, ref, func(d *Device) bool { return d.isAbove(req.Nonce) })
+	d, err := s.admit(ctx, ref, func(d *Device) bool { return d.isAbove(req.Nonce) })
 	if err != nil {
 		return trust.CheckResponse{}, fmt.Errorf("check of device %s: %w", ref, err)
 	}
 	now := f.cfg.Now()
-	e.saw(now)
+	f.table.saw(d.number, now)
 	decision := f.decide(d, req, now)
 	switch {
-	case d.claim(req.Nonce):
+	case f.table.claim(d, req.Nonce):
 		if observed(d, req, decision) == nil {
 			break
 		}
-		err := s.commitCheck(ctx, e, d, req, decision)
+		err := s.commitCheck(ctx, d, req, decision)
 		if errors.Is(err, ErrUnauthenticated) {
 			return trust.CheckResponse{}, fmt.Errorf("check of device %s: %w", ref, err)
 		}
@@ -82,21 +82,7 @@ func (d *Device) hardware(req trust.CheckRequest) string {
 
 // isAbove reports whether a check with that nonce is newer than every message
 // before it.
-func (d *Device) isAbove(nonce uint64) bool {
-	return nonce > max(d.ReportNonce, d.CheckNonce, d.checked.Load())
-}
-
-// claim is isAbove for one caller: of two checks with one nonce, one is new.
-func (d *Device) claim(nonce uint64) bool {
-	for {
-		if !d.isAbove(nonce) {
-			return false
-		}
-		if old := d.checked.Load(); nonce > old && d.checked.CompareAndSwap(old, nonce) {
-			return true
-		}
-	}
-}
+func (d *Device) isAbove(nonce uint64) bool { return nonce > max(d.ReportNonce, d.CheckNonce) }
 
 // observed returns the device as a check shows it, or nil if it shows what is
 // known and the offer stays what it is.
@@ -121,9 +107,9 @@ func observed(d *Device, req trust.CheckRequest, decision Decision) *Device {
 
 // commitCheck records what a check of the device as it was admitted changes:
 // its state, its offer, or both, each with a record of its own.
-func (s *Sender) commitCheck(ctx context.Context, e *entry, admitted *Device, req trust.CheckRequest, decision Decision) error {
+func (s *Sender) commitCheck(ctx context.Context, admitted *Device, req trust.CheckRequest, decision Decision) error {
 	by := s.actor(admitted.Ref)
-	return s.fleet.change(ctx, e, "device.state", by, admitted.Ref, func(tx *store.Tx, d *Device) error {
+	return s.fleet.change(ctx, "device.state", by, admitted.Ref, func(tx *store.Tx, d *Device) error {
 		if !d.stillIs(admitted) {
 			return ErrUnauthenticated
 		}
@@ -194,12 +180,15 @@ func actorOf(ref Ref) string { return "device:" + ref.String() }
 func (f *Fleet) StartDownload(ctx context.Context, device string, image manifest.Digest, address string) error {
 	for _, deviceType := range f.snapshot.Load().byImage[image] {
 		ref := Ref{deviceType, device}
-		e, ok := f.find(ref)
-		if !ok || !e.device.Load().awaits(image) {
+		d, ok, err := f.find(ref)
+		if err != nil {
+			return err
+		}
+		if !ok || !d.awaits(image) {
 			continue
 		}
 		by := auth.Actor{Name: actorOf(ref) + "?", Address: address} // "?": claimed, not proved
-		err := f.change(ctx, e, "device.download", by, ref, func(tx *store.Tx, d *Device) error {
+		err = f.change(ctx, "device.download", by, ref, func(tx *store.Tx, d *Device) error {
 			if !d.awaits(image) {
 				return store.NoChange
 			}

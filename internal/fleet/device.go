@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
@@ -49,7 +48,8 @@ func (l *Level) UnmarshalText(text []byte) error {
 	return fmt.Errorf("level %q: want keyed or token", text)
 }
 
-// A Device is one row of the fleet, as it is committed.
+// A Device is one row of the fleet, as it is committed. What it points to is
+// shared, and not to be changed.
 type Device struct {
 	Ref
 	Vendor           string
@@ -78,18 +78,18 @@ type Device struct {
 	LastEventAt time.Time
 	LastDetail  string
 
-	// ReportNonce is the highest nonce of a committed report. CheckNonce is at
-	// least that of the last check that changed anything; those of other checks
-	// are written behind, with LastSeen.
+	// ReportNonce is the highest nonce of a committed report, CheckNonce of a
+	// check: of one that changed something it is committed with that, of others
+	// written behind, with LastSeen.
 	ReportNonce uint64
 	CheckNonce  uint64
 
 	Offer    Offer
 	AddedAt  time.Time
-	LastSeen time.Time // written behind: may lag by flushInterval after a crash
+	LastSeen time.Time // written behind: may lag by seenInterval after a crash
 
-	revision int64          // of the row: the higher, the newer
-	checked  *atomic.Uint64 // highest nonce of a check in this process, under this generation of keys
+	revision int64  // of the row: the higher, the newer
+	number   uint32 // in the table, given by the store once; 0: not yet
 }
 
 // Running is an image that runs on a device, by the evidence of the device.

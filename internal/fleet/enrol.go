@@ -137,7 +137,10 @@ func (f *Fleet) Enrol(ctx context.Context, req Enrolment, address string) (Provi
 		if err == nil && old.Generation+1 != d.Generation || errors.Is(err, store.ErrNotFound) && d.Generation != 1 {
 			return ErrUnauthenticated // somebody else enrolled it in between
 		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+		switch {
+		case err == nil:
+			d.number = old.number
+		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
 		return insert(tx, d, "")

@@ -153,7 +153,7 @@ func (f *Fleet) prepare(ctx context.Context, d *Device) (Provisioning, auth.Toke
 		p.Token = token.Reveal()
 		return p, token, nil
 	}
-	if err := f.ensureMaster(d.DeviceType); err != nil {
+	if err := f.ensureMaster(ctx, d.DeviceType); err != nil {
 		return Provisioning{}, "", err
 	}
 	keys, err := f.derive(d)
@@ -167,24 +167,30 @@ func (f *Fleet) prepare(ctx context.Context, d *Device) (Provisioning, auth.Toke
 // ensureMaster makes the fleet master of a type that has no keyed device yet.
 // For one that has, a missing master is an error: a new one would lock out all
 // of them.
-func (f *Fleet) ensureMaster(deviceType string) error {
-	if f.hasKeyed(deviceType) {
-		_, err := f.cfg.Masters.Load(deviceType)
+func (f *Fleet) ensureMaster(ctx context.Context, deviceType string) error {
+	keyed, err := f.hasKeyed(ctx, deviceType)
+	switch {
+	case err != nil:
 		return err
+	case keyed:
+		_, err = f.cfg.Masters.Load(deviceType)
+	default:
+		_, err = f.cfg.Masters.LoadOrCreate(deviceType)
 	}
-	_, err := f.cfg.Masters.LoadOrCreate(deviceType)
 	return err
 }
 
-func (f *Fleet) hasKeyed(deviceType string) bool {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	for ref, e := range f.devices {
-		if ref.DeviceType == deviceType && e.device.Load().Level == Keyed {
-			return true
+func (f *Fleet) hasKeyed(ctx context.Context, deviceType string) (keyed bool, err error) {
+	err = f.db.View(ctx, func(tx *store.Tx) error {
+		var id string
+		err := tx.Get(`SELECT id FROM devices WHERE device_type = $1 AND level = $2 LIMIT 1`, []any{deviceType, int64(Keyed)}, &id)
+		keyed = err == nil
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
 		}
-	}
-	return false
+		return err
+	})
+	return keyed, err
 }
 
 // Revoke shuts a device out: nothing it sends is accepted any more.
@@ -212,11 +218,10 @@ func (f *Fleet) Retry(ctx context.Context, by auth.Actor, ref Ref) error {
 }
 
 func (f *Fleet) operate(ctx context.Context, by auth.Actor, ref Ref, action string, modify func(*store.Tx, *Device) error) error {
-	e, ok := f.find(ref)
-	if !ok {
-		return fmt.Errorf("%s %s: %w", action, ref, ErrNotFound)
+	if _, err := f.Device(ref); err != nil {
+		return fmt.Errorf("%s %s: %w", action, ref, err)
 	}
-	if err := f.change(ctx, e, action, by, ref, modify); err != nil {
+	if err := f.change(ctx, action, by, ref, modify); err != nil {
 		return fmt.Errorf("%s %s: %w", action, ref, err)
 	}
 	return nil

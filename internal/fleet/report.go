@@ -22,16 +22,16 @@ func (f *Fleet) Report(ctx context.Context, r trust.Report, address string) erro
 // An error that wraps ErrStorage means that nothing was taken.
 func (s *Sender) Report(ctx context.Context, r trust.Report) error {
 	f, ref := s.fleet, Ref{r.DeviceType, r.Device}
-	e, admitted, err := s.admit(ctx, ref, func(d *Device) bool { return r.Nonce > d.ReportNonce })
+	admitted, err := s.admit(ctx, ref, func(d *Device) bool { return r.Nonce > d.ReportNonce })
 	if err != nil {
 		return fmt.Errorf("report of device %s: %w", ref, err)
 	}
-	e.saw(f.cfg.Now())
+	f.table.saw(admitted.number, f.cfg.Now())
 	if r.Nonce <= admitted.ReportNonce {
 		return nil
 	}
 	snapshot := f.snapshot.Load()
-	err = f.change(ctx, e, "device.report."+r.Event.String(), s.actor(ref), ref, func(tx *store.Tx, d *Device) error {
+	err = f.change(ctx, "device.report."+r.Event.String(), s.actor(ref), ref, func(tx *store.Tx, d *Device) error {
 		if !d.stillIs(admitted) {
 			return ErrUnauthenticated
 		}

@@ -20,18 +20,24 @@ const deviceColumns = `device_type, id, vendor, level, generation, revoked, hard
 	running_sequence, running_digest, keyset_version, boot, last_error, confirmed_sequence, confirmed_digest,
 	floor_epoch, floor_counter, rejected, retry_rejected, last_event, last_event_ms, last_detail,
 	report_nonce, check_nonce, offer_manifest, offer_image, offer_ms, offer_started_ms, added_ms, seen_ms, revision,
-	note, hold, pin, update_now`
+	note, hold, pin, update_now, number`
 
-// save writes a device's row, new or not, and sets its revision.
-func save(tx *store.Tx, d *Device) error {
-	if err := tx.Touch(topicDevices); err != nil {
+// topicNumbers counts the numbers that were given to devices.
+const topicNumbers = "device numbers"
+
+// save writes a device's row, new or not, sets its revision, and gives it a
+// number if it has none.
+func save(tx *store.Tx, d *Device) (err error) {
+	if d.revision, err = touched(tx, topicDevices); err != nil {
 		return err
 	}
-	revision, err := tx.Revision(topicDevices)
-	if err != nil {
-		return err
+	if d.number == 0 {
+		number, err := touched(tx, topicNumbers)
+		if err != nil {
+			return err
+		}
+		d.number = uint32(number)
 	}
-	d.revision = revision
 	labels, err := json.Marshal(d.Labels, json.Deterministic(true))
 	if err != nil {
 		return fmt.Errorf("encode labels: %w", err)
@@ -42,7 +48,7 @@ func save(tx *store.Tx, d *Device) error {
 	}
 	_, err = tx.Exec(`INSERT INTO devices (`+deviceColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-			$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)
+			$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
 		ON CONFLICT (device_type, id) DO UPDATE SET
 			vendor = excluded.vendor, level = excluded.level, generation = excluded.generation, revoked = excluded.revoked,
 			hardware_revision = excluded.hardware_revision, labels = excluded.labels, token_hash = excluded.token_hash,
@@ -60,8 +66,16 @@ func save(tx *store.Tx, d *Device) error {
 		int64(d.Confirmed.Sequence), d.Confirmed.Digest[:], int64(d.Floor.Epoch), int64(d.Floor.Counter), rejected,
 		flag(d.RetryRejected), int64(d.LastEvent), millis(d.LastEventAt), d.LastDetail,
 		int64(d.ReportNonce), int64(d.CheckNonce), d.Offer.Manifest[:], d.Offer.Image[:], millis(d.Offer.At), millis(d.Offer.StartedAt),
-		millis(d.AddedAt), millis(d.LastSeen), revision, d.Note, flag(d.Hold), d.Pin, flag(d.UpdateNow))
+		millis(d.AddedAt), millis(d.LastSeen), d.revision, d.Note, flag(d.Hold), d.Pin, flag(d.UpdateNow), int64(d.number))
 	return err
+}
+
+// touched counts a topic up and returns its revision.
+func touched(tx *store.Tx, topic string) (revision int64, err error) {
+	if err := tx.Touch(topic); err != nil {
+		return 0, err
+	}
+	return tx.Revision(topic)
 }
 
 // load reads one device, or returns store.ErrNotFound.
@@ -72,13 +86,23 @@ func load(tx *store.Tx, ref Ref) (*Device, error) {
 }
 
 // loadSince calls f for every device that changed after a revision.
-func loadSince(tx *store.Tx, revision int64, f func(*Device)) error {
-	return tx.Each(`SELECT `+deviceColumns+` FROM devices WHERE revision > $1`, []any{revision}, func(scan func(...any) error) error {
+func loadSince(tx *store.Tx, revision int64, f func(*Device) error) error {
+	return loadEach(tx, `WHERE revision > $1`, []any{revision}, f)
+}
+
+// loadRange calls f for every device with a number from from to below to.
+func loadRange(tx *store.Tx, from, to uint32, f func(*Device) error) error {
+	return loadEach(tx, `WHERE number >= $1 AND number < $2`, []any{int64(from), int64(to)}, f)
+}
+
+// loadEach calls f for devices. Within f, no other statement may run.
+func loadEach(tx *store.Tx, where string, args []any, f func(*Device) error) error {
+	return tx.Each(`SELECT `+deviceColumns+` FROM devices `+where, args, func(scan func(...any) error) error {
 		d, err := scanDevice(scan)
-		if err == nil {
-			f(d)
+		if err != nil {
+			return err
 		}
-		return err
+		return f(d)
 	})
 }
 
@@ -86,12 +110,12 @@ func scanDevice(scan func(...any) error) (*Device, error) {
 	d := &Device{}
 	var labels, token, runningDigest, confirmedDigest, rejected, offerManifest, offerImage []byte
 	var level, generation, revoked, running, keyset, boot, lastError, confirmed, epoch, counter, retry, event, eventMS int64
-	var reportNonce, checkNonce, offerMS, startedMS, addedMS, seenMS, hold, updateNow int64
+	var reportNonce, checkNonce, offerMS, startedMS, addedMS, seenMS, hold, updateNow, number int64
 	err := scan(&d.DeviceType, &d.ID, &d.Vendor, &level, &generation, &revoked, &d.HardwareRevision, &labels, &token,
 		&running, &runningDigest, &keyset, &boot, &lastError, &confirmed, &confirmedDigest,
 		&epoch, &counter, &rejected, &retry, &event, &eventMS, &d.LastDetail,
 		&reportNonce, &checkNonce, &offerManifest, &offerImage, &offerMS, &startedMS, &addedMS, &seenMS, &d.revision,
-		&d.Note, &hold, &d.Pin, &updateNow)
+		&d.Note, &hold, &d.Pin, &updateNow, &number)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +133,7 @@ func scanDevice(scan func(...any) error) (*Device, error) {
 	d.LastEvent, d.LastEventAt = trust.Event(event), timeOf(eventMS)
 	d.ReportNonce, d.CheckNonce = uint64(reportNonce), uint64(checkNonce)
 	d.Offer = Offer{manifest.Digest(offerManifest), manifest.Digest(offerImage), timeOf(offerMS), timeOf(startedMS)}
-	d.AddedAt, d.LastSeen = timeOf(addedMS), timeOf(seenMS)
+	d.AddedAt, d.LastSeen, d.number = timeOf(addedMS), timeOf(seenMS), uint32(number)
 	d.Hold, d.UpdateNow = hold != 0, updateNow != 0
 	return d, nil
 }

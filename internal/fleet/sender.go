@@ -21,8 +21,8 @@ import (
 type Sender struct {
 	fleet   *Fleet
 	address string
-	entry   *entry  // whose key UpKey gave; nil: the caller vouches for the device
-	device  *Device // as it was then
+	device  *Device // whose key UpKey gave, as it was then; nil: the caller vouches for the device
+	keys    trust.DeviceKeys
 }
 
 // Sender returns the sender of one message from an address (host:port; empty:
@@ -33,17 +33,16 @@ func (f *Fleet) Sender(address string) *Sender { return &Sender{fleet: f, addres
 // trust.KeyOf. For a device that does not exist or has no key it is a key that
 // nobody has, so that both fail in the same way, after the same work.
 func (s *Sender) UpKey(deviceType, device string) (trust.DeviceKey, error) {
-	e, ok := s.fleet.find(Ref{deviceType, device})
-	if !ok {
+	d, ok, err := s.fleet.find(Ref{deviceType, device})
+	if err != nil {
+		return trust.DeviceKey{}, err
+	}
+	if !ok || d.Level != Keyed {
 		return s.fleet.stranger, nil
 	}
-	d := e.device.Load()
-	if d.Level != Keyed {
-		return s.fleet.stranger, nil
-	}
-	keys, err := s.fleet.keysOf(e, d)
+	keys, err := s.fleet.derive(d)
 	if err == nil {
-		s.entry, s.device = e, d
+		s.device, s.keys = d, keys
 	}
 	return keys.Up, err
 }
@@ -54,8 +53,7 @@ func (s *Sender) DownKey() (trust.DeviceKey, error) {
 	if s.device == nil {
 		return trust.DeviceKey{}, fmt.Errorf("key for an answer: %w", ErrUnauthenticated)
 	}
-	keys, err := s.fleet.keysOf(s.entry, s.device)
-	return keys.Down, err
+	return s.keys.Down, nil
 }
 
 // Invalid returns what to make of a message that could not be opened. If its
@@ -68,11 +66,11 @@ func (s *Sender) Invalid(ctx context.Context, cause error) error {
 		return cause
 	}
 	ref := s.device.Ref
-	e, _, err := s.admit(ctx, ref, func(*Device) bool { return true })
+	d, err := s.admit(ctx, ref, func(*Device) bool { return true })
 	if err != nil {
 		return fmt.Errorf("message of device %s: %w", ref, err)
 	}
-	s.complain(ctx, e, ref, "device.refused.invalid", map[string]any{"reason": reason.Of(cause), "error": cause.Error()})
+	s.complain(ctx, d, "device.refused.invalid", map[string]any{"reason": reason.Of(cause), "error": cause.Error()})
 	return fmt.Errorf("message of device %s: %w: %w", ref, ErrRecorded, cause)
 }
 
@@ -81,29 +79,24 @@ func (s *Sender) actor(ref Ref) auth.Actor { return auth.Actor{Name: actorOf(ref
 // admit finds a device whose message was authentic, as it is now, and takes a
 // message that is new from its rate. A recording takes nothing: whoever sends
 // it again and again would leave the device no rate of its own.
-func (s *Sender) admit(ctx context.Context, ref Ref, isNew func(*Device) bool) (*entry, *Device, error) {
-	e, ok := s.fleet.find(ref)
-	if !ok {
-		return nil, nil, ErrUnauthenticated
+func (s *Sender) admit(ctx context.Context, ref Ref, isNew func(*Device) bool) (*Device, error) {
+	d, ok, err := s.fleet.find(ref)
+	if err != nil {
+		return nil, err
 	}
-	d := e.device.Load()
-	if s.device != nil && s.device.Generation != d.Generation {
-		return nil, nil, ErrUnauthenticated
+	if !ok || s.device != nil && s.device.Generation != d.Generation {
+		return nil, ErrUnauthenticated
 	}
 	if d.Revoked {
-		s.complain(ctx, e, ref, "device.refused.revoked", nil)
-		return nil, nil, ErrUnauthenticated
+		s.complain(ctx, d, "device.refused.revoked", nil)
+		return nil, ErrUnauthenticated
 	}
-	if !isNew(d) {
-		return e, d, nil
+	if isNew(d) {
+		if wait := s.fleet.table.take(d.number, s.fleet.cfg.Now()); wait > 0 {
+			return nil, &RateError{wait}
+		}
 	}
-	now := s.fleet.cfg.Now()
-	r := e.limiter.ReserveN(now, 1)
-	if wait := r.DelayFrom(now); wait > 0 {
-		r.CancelAt(now)
-		return nil, nil, &RateError{wait}
-	}
-	return e, d, nil
+	return d, nil
 }
 
 // stillIs reports whether a device may still speak as it did when it was
@@ -114,18 +107,18 @@ func (d *Device) stillIs(admitted *Device) bool {
 
 // complain records what a device with its right key is refused: once a minute,
 // for it could go on for ever.
-func (s *Sender) complain(ctx context.Context, e *entry, ref Ref, action string, after any) {
-	if !e.complain.AllowN(s.fleet.cfg.Now(), 1) {
+func (s *Sender) complain(ctx context.Context, d *Device, action string, after any) {
+	if !s.fleet.complaints.due(d.number, s.fleet.cfg.Now()) {
 		return
 	}
 	err := s.fleet.db.ChangeUnaudited(ctx, func(tx *store.Tx) error {
-		entry := s.actor(ref).Entry(action, "device:"+ref.String())
+		entry := s.actor(d.Ref).Entry(action, "device:"+d.Ref.String())
 		if after != nil {
 			entry.After = audit.JSON(after)
 		}
 		return tx.Record(entry)
 	})
 	if err != nil {
-		s.fleet.cfg.Log.Error("fleet: refusal of a device not recorded", "device", ref, "action", action, "error", err)
+		s.fleet.cfg.Log.Error("fleet: refusal of a device not recorded", "device", d.Ref, "action", action, "error", err)
 	}
 }
