@@ -35,7 +35,7 @@ func (s *Server) routes() http.Handler {
 	device := native.New(native.Config{
 		Fleet: s.fleet, Repository: s.repository, Log: s.cfg.Log, Now: s.cfg.Now, Stall: s.cfg.Stall,
 	})
-	management, page := api.NewHandler(s.management), console.New(s.management, s.cfg.Log)
+	management, page := api.NewHandler(s.management), console.New(s.management, s.cfg.Log, s.cfg.Now)
 	// No ServeMux: it would answer an untidy path with a redirect, and devices
 	// follow none.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

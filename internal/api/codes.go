@@ -101,8 +101,8 @@ var refusedCode = Code{Name: "refused", Status: 422}
 // the log.
 var internalCode = Code{Name: "internal", Status: 500, Err: ErrInternal}
 
-// codeOf finds the wire form of an error.
-func codeOf(err error) Code {
+// CodeOf finds the wire form of an error.
+func CodeOf(err error) Code {
 	for _, c := range codes {
 		if errors.Is(err, c.Err) {
 			return c

@@ -14,10 +14,7 @@ import (
 )
 
 // Limits of what is read of a request.
-const (
-	maxBody   = 64 << 10 // bytes of a JSON body
-	stallTime = 60 * time.Second
-)
+const maxBody = 64 << 10 // bytes of a JSON body
 
 // A Handler is the management API over HTTP.
 type Handler struct {
@@ -71,7 +68,7 @@ func (h *Handler) serve(serve serve, w http.ResponseWriter, r *http.Request) err
 
 // fail answers with an error, by the table of codes.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	code, id := codeOf(err), protocol.NewRequestID()
+	code, id := CodeOf(err), protocol.NewRequestID()
 	p := protocol.Problem{Error: err.Error(), Code: code.Name, Reason: reason.Of(err), RequestID: id}
 	if code.Name != refusedCode.Name && p.Reason == reason.Internal {
 		p.Reason = reason.None

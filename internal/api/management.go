@@ -102,14 +102,18 @@ type Release struct {
 	ManifestHash    manifest.Digest        `json:"manifest_hash"` // SHA-256 of the signed manifest
 	Vendor          string                 `json:"vendor"`
 	DeviceType      string                 `json:"device_type"`
+	Hardware        []string               `json:"hardware_revisions"` // that may install it; none: all
 	Component       string                 `json:"component"`
 	Version         version.Version        `json:"version"`
 	Sequence        manifest.Sequence      `json:"sequence"`
 	SecurityCounter uint32                 `json:"security_counter"`
 	KeysetVersion   uint32                 `json:"keyset_version"` // lowest that a device must hold
 	ImageDigest     manifest.Digest        `json:"image_digest"`
-	ImageSize       int64                  `json:"image_size"` // bytes
+	ImageSize       int64                  `json:"image_size"`          // bytes
+	Expires         time.Time              `json:"expires_at,omitzero"` // zero: never
 	Downgrade       bool                   `json:"downgrade"`
+	DowngradeFrom   []manifest.Sequence    `json:"downgrade_from"` // installed sequences that a downgrade applies to
+	OldestReturn    manifest.Sequence      `json:"oldest_return"`  // to which a device may return by itself; 0.0: none
 	Security        bool                   `json:"security"`
 	Document        *manifest.Document     `json:"document,omitempty"`
 	PublishedAt     time.Time              `json:"published_at"`

@@ -208,8 +208,7 @@ func patchUpload(m local, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("upload: %w: header %s", ErrInvalid, headerUploadOffset)
 	}
-	body := &patient{body: r.Body, control: http.NewResponseController(w)}
-	state, err := m.UploadPart(r.Context(), digest, size, offset, body)
+	state, err := m.UploadPart(r.Context(), digest, size, offset, protocol.Patient(w, r))
 	var moved *repository.UploadOffsetError
 	if errors.As(err, &moved) {
 		w.Header().Set(headerUploadOffset, strconv.FormatInt(moved.Want, 10))
@@ -220,25 +219,6 @@ func patchUpload(m local, w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set(headerUploadOffset, strconv.FormatInt(state.Offset, 10))
 	return answer(w)(uploadJSON{state.Offset, state.Stored}, nil)
-}
-
-// patient reads a body of any length as long as some of it comes: the
-// deadlines of the connection move along with it.
-type patient struct {
-	body    interface{ Read([]byte) (int, error) }
-	control *http.ResponseController
-	last    time.Time
-}
-
-// Read implements io.Reader.
-func (p *patient) Read(buf []byte) (int, error) {
-	if now := time.Now(); now.Sub(p.last) > time.Second {
-		p.last = now
-		if err := errors.Join(p.control.SetReadDeadline(now.Add(stallTime)), p.control.SetWriteDeadline(now.Add(2*stallTime))); err != nil {
-			return 0, err
-		}
-	}
-	return p.body.Read(buf)
 }
 
 func uploadOf(r *http.Request) (digest manifest.Digest, size int64, err error) {

@@ -122,7 +122,7 @@ func (l local) allow(ctx context.Context, needed auth.Role, action string) error
 // refused puts the refusal of an authenticated request on record. What was
 // refused for want of disk is no refusal.
 func (l local) refused(ctx context.Context, action, object string, cause error) error {
-	if cause == nil || codeOf(cause).Status != 422 {
+	if cause == nil || CodeOf(cause).Status != 422 {
 		return cause
 	}
 	entry := l.actor.Entry("refused."+action, object)

@@ -14,7 +14,9 @@ func (l local) releaseOf(ctx context.Context, r repository.Release) (Release, er
 	release := Release{
 		Identity: r.Identity(), ManifestHash: r.ManifestHash, Vendor: m.Vendor, DeviceType: m.DeviceType, Component: m.Component, Version: m.Version,
 		Sequence: m.Sequence, SecurityCounter: m.SecurityCounter, KeysetVersion: m.KeysetVersion,
+		Hardware: append([]string{}, m.HardwareRevisions...), Expires: m.Expires,
 		ImageDigest: m.ImageDigest, ImageSize: int64(m.ImageSize), Downgrade: m.Downgrade(), Security: m.Security(),
+		DowngradeFrom: append([]manifest.Sequence{}, m.DowngradeFrom...), OldestReturn: m.OldestReturn,
 		PublishedAt: r.Published, PublishedBy: r.PublishedBy, Withdrawal: r.Withdrawal,
 	}
 	if m.ReleaseDigest.IsZero() {

@@ -95,7 +95,10 @@ func (o Operators) Add(ctx context.Context, by Actor, n NewOperator) (Token, err
 // Authenticate finds the owner of a token, or ErrUnauthorized. It looks by the
 // hash: what its timing tells is about the hash, not about the token.
 func (o Operators) Authenticate(ctx context.Context, token Token) (Operator, error) {
-	hash := token.Hash()
+	return o.byHash(ctx, token.Hash())
+}
+
+func (o Operators) byHash(ctx context.Context, hash TokenHash) (Operator, error) {
 	var op Operator
 	err := o.DB.View(ctx, func(tx *store.Tx) error {
 		found, err := scanOperator(func(dest ...any) error {

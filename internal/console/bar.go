@@ -7,7 +7,7 @@ import (
 )
 
 // A bar is a whole in parts, drawn as one line of an SVG. Its rectangles have
-// places in attributes and colours in classes: the page's policy allows no
+// places in attributes and colours in classes: the pages' policy allows no
 // inline style.
 type bar []segment
 
@@ -19,19 +19,20 @@ type segment struct {
 	Name     string
 	Class    string // of style.css
 	Devices  int
+	Href     string // the list of the devices that it counts; empty: none
 	X, Width float64
 }
 
 // add appends a part of a whole, unless it is empty.
-func (b *bar) add(name, class string, devices, whole int) {
-	if devices == 0 {
+func (b *bar) add(s segment, whole int) {
+	if s.Devices == 0 {
 		return
 	}
-	x := 0.0
 	if n := len(*b); n > 0 {
-		x = (*b)[n-1].X + (*b)[n-1].Width
+		s.X = (*b)[n-1].X + (*b)[n-1].Width
 	}
-	*b = append(*b, segment{name, class, devices, x, barWidth * float64(devices) / float64(whole)})
+	s.Width = barWidth * float64(s.Devices) / float64(whole)
+	*b = append(*b, s)
 }
 
 // String describes the bar to who cannot see it.
@@ -43,28 +44,60 @@ func (b bar) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// versionShades is how many versions have a shade of their own, from the
-// newest on; the rest are one part.
-const versionShades = 5
+// shades is how many parts have a shade of their own, from the newest on; the
+// rest are one part.
+const shades = 5
 
-// versionBar draws how many devices run which version, the newest first.
-// What runs
-// without being published, or never told, comes last.
-func versionBar(devices map[string]int, newestFirst []string) bar {
+func shade(i int) string { return "shade" + string(rune('0'+i)) }
+
+// versionBar draws how many devices of a type run which version, the newest
+// first. What runs without being published, or never told, comes last.
+func versionBar(deviceType string, devices map[string]int, newestFirst []string) bar {
 	var b bar
 	whole, older := sum(devices), 0
+	ofType := equal("type", deviceType)
+	var named []string
 	for i, version := range newestFirst {
 		if slices.Index(newestFirst, version) != i { // a downgrade: its version stands twice
 			continue
 		}
-		if n := devices[version]; len(b) < versionShades {
-			b.add(version, "version"+string(rune('0'+len(b))), n, whole)
+		if n := devices[version]; len(b) < shades {
+			named = append(named, "not "+equal("version", version))
+			b.add(segment{Name: version, Class: shade(len(b)), Devices: n, Href: devicesURL(where(ofType, equal("version", version)))}, whole)
 		} else {
 			older += n
 		}
 	}
-	b.add("older", "older", older, whole)
-	b.add("unknown", "none", devices[""], whole)
+	rest := where(append([]string{ofType, `version!=""`}, named...)...)
+	b.add(segment{Name: "older", Class: "older", Devices: older, Href: devicesURL(rest)}, whole)
+	b.add(segment{Name: "unknown", Class: "none", Devices: devices[""], Href: devicesURL(where(ofType, `version=""`))}, whole)
+	return b
+}
+
+// keysetBar draws how many devices of a type hold which keyset.
+func keysetBar(deviceType string, devices map[uint32]int, newest uint32) bar {
+	var b bar
+	whole := 0
+	for _, n := range devices {
+		whole += n
+	}
+	versions := slices.Sorted(maps.Keys(devices))
+	slices.Reverse(versions)
+	for _, v := range versions {
+		class := "older"
+		switch {
+		case v == 0:
+			class = "none"
+		case newest >= v && newest-v < shades:
+			class = shade(int(newest - v))
+		}
+		name := "keyset " + number(int(v))
+		if v == 0 {
+			name = "none told yet"
+		}
+		b.add(segment{Name: name, Class: class, Devices: devices[v],
+			Href: devicesURL(where(equal("type", deviceType), equal("keyset", number(int(v)))))}, whole)
+	}
 	return b
 }
 
@@ -78,27 +111,29 @@ const (
 	neutral tone = "none"
 )
 
-// toneOf judges a state in the words of fleet.State.
+// toneOf judges a state of a device (fleet.State) or of a rollout.
 func toneOf(state string) tone {
 	switch state {
-	case "idle", "confirmed":
+	case "idle", "confirmed", "completed":
 		return good
-	case "offered", "downloading", "installing", "trial":
+	case "offered", "downloading", "installing", "trial", "running", "scheduled":
 		return busy
-	case "reverted", "refused", "failed", "silent":
+	case "reverted", "refused", "failed", "silent", "halted", "aborted":
 		return bad
 	}
 	return neutral
 }
 
-// stateBar draws how many devices are in which state, of one tone side by side.
-func stateBar(devices map[string]int) bar {
+// stateBar draws how many devices of a type are in which state, of one tone
+// side by side.
+func stateBar(deviceType string, devices map[string]int) bar {
 	var b bar
 	whole := sum(devices)
 	for _, t := range []tone{bad, busy, good, neutral} {
 		for _, state := range slices.Sorted(maps.Keys(devices)) {
 			if toneOf(state) == t {
-				b.add(state, string(t), devices[state], whole)
+				b.add(segment{Name: state, Class: string(t), Devices: devices[state],
+					Href: devicesURL(where(equal("type", deviceType), equal("state", state)))}, whole)
 			}
 		}
 	}

@@ -1,57 +1,87 @@
-// Package console is the server's web page for operators: how far the fleet
-// is, which devices need somebody, what is published, and what happened last.
-// It is rendered here, without scripts, and changes nothing but its own login.
+// Package console is the server's web pages for operators: the fleet, devices
+// and their lives, releases, rollouts, the audit log, keysets and settings.
+//
+// It is rendered here. Every page and every form works without scripts; htmx
+// and console.js, both embedded, only keep pages up to date and show how far
+// an upload is. The pages' policy allows no inline script or style.
+//
+// It does nothing by itself: it calls api.Management as the operator who is
+// logged in, so that roles, audit records and refusals are those of the API.
+// docs/console.md describes it to operators.
 package console
 
 import (
-	"bytes"
-	"embed"
-	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
-	"github.com/secure-ota/secure-ota/internal/auth"
-	"github.com/secure-ota/secure-ota/internal/fleet"
-	"github.com/secure-ota/secure-ota/internal/protocol"
-)
-
-//go:embed page.html style.css
-var files embed.FS
-
-// sessionCookie holds the operator's token. The prefix makes browsers refuse it
-// unless it is Secure, of this host, and for all paths.
-const sessionCookie = "__Host-ota"
-
-const (
-	sessionLife = 12 * time.Hour
-	maxForm     = 4096 // bytes
 )
 
 // A Handler is the console.
 type Handler struct {
 	service *api.Service
 	log     *slog.Logger
-	page    *template.Template
+	now     func() time.Time
+	assets  map[string]asset
+	pages   map[string]*template.Template
+	guard   *http.CrossOriginProtection
 	mux     *http.ServeMux
 }
 
-// New returns the console of a service. log may be nil.
-func New(service *api.Service, log *slog.Logger) *Handler {
+// New returns the console of a service. log and now may be nil.
+func New(service *api.Service, log *slog.Logger, now func() time.Time) *Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{service: service, log: log, mux: http.NewServeMux()}
-	words := template.FuncMap{"moment": moment, "bytes": bytesInWords, "count": count, "sentence": sentence, "tone": toneOf}
-	h.page = template.Must(template.New("page.html").Funcs(words).ParseFS(files, "page.html"))
-	h.mux.HandleFunc("GET /{$}", h.show)
-	h.mux.HandleFunc("GET /style.css", h.style)
-	h.mux.HandleFunc("POST /login", h.login)
-	h.mux.HandleFunc("POST /logout", h.logout)
+	if now == nil {
+		now = time.Now
+	}
+	h := &Handler{
+		service: service, log: log, now: now,
+		assets: loadAssets(), guard: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+	}
+	h.pages = loadPages(h.assets)
+	h.routes()
 	return h
 }
+
+func (h *Handler) routes() {
+	h.mux.HandleFunc("GET /static/{tag}/{name}", h.serveAsset)
+	h.mux.HandleFunc("POST /login", h.login)
+	h.mux.HandleFunc("POST /logout", h.logout)
+
+	h.show("GET /{$}", "overview", showOverview)
+
+	h.show("GET /devices", "devices", showDevices)
+	h.show("GET /devices/{type}/{id}", "device", showDevice)
+	h.do("POST /devices/{type}/{id}/revoke", revokeDevice)
+	h.do("POST /devices/{type}/{id}/retry", retryDevice)
+
+	h.show("GET /releases", "releases", showReleases)
+	h.show("GET /releases/new", "upload", showUpload)
+	h.show("GET /releases/{identity}", "release", showRelease)
+	h.do("POST /releases/new", publishRelease)
+	h.do("POST /releases/{identity}/withdraw", withdrawRelease)
+
+	h.show("GET /audit", "audit", showAudit)
+	h.show("POST /audit/verify", "verified", verifyAudit)
+	h.do("POST /audit/checkpoint", downloadCheckpoint)
+
+	h.show("GET /keys", "keys", showKeys)
+
+	h.show("GET /settings", "settings", showSettings)
+	h.show("POST /settings/tokens", "secret", addToken)
+	h.do("POST /settings/tokens/{name}/revoke", revokeToken)
+	h.show("POST /settings/codes", "secret", addCode)
+
+	h.show("GET /", "", nowhere)
+}
+
+// policy allows what the server itself sends, and nothing inline.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // ServeHTTP answers one request. Without TLS there is no console: its cookie
 // would be anybody's on the way.
@@ -61,94 +91,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := w.Header()
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	header.Set("Content-Security-Policy", policy)
 	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Cache-Control", "no-store")
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		http.Error(w, "Cross-site requests are refused.", http.StatusForbidden)
+	if !h.ownForm(r) {
+		http.Error(w, "Requests from other sites are refused.", http.StatusForbidden)
 		return
 	}
 	h.mux.ServeHTTP(w, r)
 }
 
-func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
-	cookie, err := r.Cookie(sessionCookie)
-	if err != nil {
-		h.render(w, http.StatusOK, page{})
-		return
+// ownForm reports whether a request that may change something comes from a
+// page of this console. Browsers say where a form stands, in Sec-Fetch-Site or
+// at least in Origin; one that says nothing is refused: programs have the API.
+func (h *Handler) ownForm(r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
 	}
-	actor, err := h.service.Authenticate(r.Context(), auth.Token(cookie.Value), r)
-	if err != nil {
-		h.refuse(w, err)
-		return
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+		return false
 	}
-	seen, err := gather(r.Context(), h.service.As(actor))
-	if err != nil {
-		h.refuse(w, err)
-		return
-	}
-	h.render(w, http.StatusOK, page{Overview: seen})
-}
-
-func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	token := auth.Token(r.PostFormValue("token")) // of the body, never of the URL, which ends up in logs
-	if _, err := h.service.Authenticate(r.Context(), token, r); err != nil {
-		h.refuse(w, err)
-		return
-	}
-	setCookie(w, token.Reveal(), sessionLife)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
-	setCookie(w, "", -time.Second)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func setCookie(w http.ResponseWriter, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", MaxAge: int(life / time.Second),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-	})
-}
-
-func (h *Handler) style(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, files, "style.css")
-}
-
-// refuse shows the login form again.
-func (h *Handler) refuse(w http.ResponseWriter, err error) {
-	var rate *fleet.RateError
-	switch {
-	case errors.As(err, &rate):
-		protocol.SetRetryAfter(w, rate.Wait)
-		h.render(w, http.StatusTooManyRequests, page{Refused: "Too many wrong tokens from your address. Wait a little."})
-	case errors.Is(err, auth.ErrUnauthorized):
-		h.render(w, http.StatusUnauthorized, page{Refused: "This token is unknown, expired or revoked."})
-	case errors.Is(err, auth.ErrForbidden):
-		h.render(w, http.StatusForbidden, page{Refused: "This token's role may not see this."})
-	default:
-		id := protocol.NewRequestID()
-		h.log.Error("console: failed", "request", id, "error", err)
-		h.render(w, http.StatusInternalServerError, page{Refused: "Internal error; the server's log has it under " + id + "."})
-	}
-}
-
-// page is what the template renders: the login form, unless there is an
-// overview to show.
-type page struct {
-	Refused  string // why the login failed
-	Overview *overview
-}
-
-func (h *Handler) render(w http.ResponseWriter, status int, p page) {
-	var text bytes.Buffer // half a page would be worse than none
-	if err := h.page.Execute(&text, p); err != nil {
-		h.log.Error("console: render page", "error", err)
-		http.Error(w, "Internal error; the server's log has it.", http.StatusInternalServerError)
-		return
-	}
-	protocol.WriteBytes(w, status, "text/html; charset=utf-8", text.Bytes())
+	return h.guard.Check(r) == nil
 }

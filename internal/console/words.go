@@ -3,38 +3,12 @@ package console
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/trust"
 )
-
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return "–"
-	}
-	return t.UTC().Format("2006-01-02 15:04:05")
-}
-
-func bytesInWords(n int64) string {
-	const unit = 1 << 10
-	switch {
-	case n >= unit*unit:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(unit*unit))
-	case n >= unit:
-		return fmt.Sprintf("%.1f KiB", float64(n)/unit)
-	}
-	return count(int(n), "byte")
-}
-
-func count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
 
 // phrases says in words what an action is. {} stands for its object; what
 // follows is told of what was recorded with it.
@@ -53,6 +27,8 @@ var phrases = map[string]string{
 	"enrolment.add":    "made an enrolment code for {}",
 	"token.add":        "made {}",
 	"token.revoke":     "revoked {}",
+	"session.open":     "logged in to the console",
+	"session.close":    "logged out of the console",
 
 	"device.report.downloading": "accepted a manifest and downloads",
 	"device.report.installed":   "installed a release and boots it next",

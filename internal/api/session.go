@@ -1,0 +1,46 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/secure-ota/secure-ota/internal/auth"
+)
+
+// Login opens a session of the console for the owner of a token. It counts
+// wrong tokens as Authenticate does. old is the id of the browser's session
+// before, if any, which ends.
+func (s *Service) Login(ctx context.Context, token, old auth.Token, r *http.Request) (auth.Token, error) {
+	actor, err := s.Authenticate(ctx, token, r)
+	if err != nil {
+		return "", fmt.Errorf("log in: %w", err)
+	}
+	return s.sessions().Open(ctx, actor, token, old)
+}
+
+// Session finds who a session belongs to. used says that a person did
+// something, not a page by itself. A wrong id counts as no guess: nobody
+// guesses 256 random bits, and pages left open ask again after the end.
+func (s *Service) Session(ctx context.Context, id auth.Token, used bool, r *http.Request) (auth.Actor, error) {
+	op, err := s.sessions().Find(ctx, id, used)
+	if err != nil {
+		return auth.Actor{}, err
+	}
+	return auth.Actor{Name: "token:" + op.Name, Role: op.Role, Address: r.RemoteAddr}, nil
+}
+
+// Logout ends a session. One that is over already is no error.
+func (s *Service) Logout(ctx context.Context, id auth.Token, r *http.Request) error {
+	actor, err := s.Session(ctx, id, false, r)
+	if errors.Is(err, auth.ErrUnauthorized) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.sessions().Close(ctx, actor, id)
+}
+
+func (s *Service) sessions() auth.Sessions { return auth.Sessions{Operators: s.operators} }

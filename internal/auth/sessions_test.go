@@ -1,0 +1,98 @@
+package auth_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/store"
+)
+
+func TestSessions(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "ota.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	now := time.Unix(1_800_000_000, 0)
+	db.Now = func() time.Time { return now }
+	operators, by := auth.Operators{DB: db}, auth.Actor{Name: "token:ann", Role: auth.Administrator}
+	sessions := auth.Sessions{Operators: operators}
+	token, err := operators.Add(t.Context(), by, auth.NewOperator{Name: "ann", Role: auth.Viewer, Valid: 100 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(old auth.Token) auth.Token {
+		t.Helper()
+		id, err := sessions.Open(t.Context(), by, token, old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	lives := func(id auth.Token, used bool) bool {
+		t.Helper()
+		op, err := sessions.Find(t.Context(), id, used)
+		if err != nil && !errors.Is(err, auth.ErrUnauthorized) {
+			t.Fatal(err)
+		}
+		return err == nil && op.Name == "ann" && op.Role == auth.Viewer
+	}
+
+	planted := auth.Token("ota_ses_planted")
+	first := open(planted)
+	if first == planted || !lives(first, true) || lives(planted, true) || lives("", true) || lives(token, true) {
+		t.Error("what is a session and should not be, or is none and should be")
+	}
+	second := open(first)
+	if lives(first, true) || !lives(second, true) {
+		t.Error("the id did not change at login")
+	}
+
+	t.Run("without use it ends", func(t *testing.T) {
+		id := open("")
+		now = now.Add(auth.SessionIdle - time.Second)
+		if !lives(id, false) { // a page that asks by itself is no use
+			t.Error("it ended too early")
+		}
+		now = now.Add(time.Second)
+		if lives(id, true) {
+			t.Error("it lives on")
+		}
+	})
+	t.Run("however much it is used it ends", func(t *testing.T) {
+		id, end := open(""), now.Add(auth.SessionLife)
+		for ; now.Before(end); now = now.Add(auth.SessionIdle / 2) {
+			if !lives(id, true) {
+				t.Fatalf("it ended %s too early", end.Sub(now))
+			}
+		}
+		if lives(id, true) {
+			t.Error("it lives on")
+		}
+	})
+	t.Run("closed it is over, and on record", func(t *testing.T) {
+		id := open("")
+		for range 2 {
+			if err := sessions.Close(t.Context(), by, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		records, err := db.AuditRecords(t.Context(), audit.Filter{Action: "session.close"})
+		if lives(id, true) || err != nil || len(records) != 1 {
+			t.Errorf("%d records, %v", len(records), err)
+		}
+	})
+	t.Run("it ends with its token", func(t *testing.T) {
+		id := open("")
+		if err := operators.Revoke(t.Context(), by, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		if lives(id, true) {
+			t.Error("it outlives its token")
+		}
+	})
+}

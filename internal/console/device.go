@@ -1,0 +1,65 @@
+package console
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+)
+
+// maxLife is how many records of a device's life one page shows.
+const maxLife = 50
+
+// deviceLife is a device and what happened to it.
+type deviceLife struct {
+	api.Device
+	Labels []label
+	Life   []audit.Record
+	Older  int64 // seq before which there is more; 0: there is not
+}
+
+// label is one group label of a device.
+type label struct{ Key, Value, Href string }
+
+func labelsOf(labels map[string]string) (list []label) {
+	for key, value := range labels {
+		list = append(list, label{key, value, devicesURL(equal("label."+key, value))})
+	}
+	slices.SortFunc(list, func(a, b label) int { return strings.Compare(a.Key, b.Key) })
+	return list
+}
+
+func refOf(v *visit) fleet.Ref {
+	return fleet.Ref{DeviceType: v.PathValue("type"), ID: v.PathValue("id")}
+}
+
+func deviceURL(ref fleet.Ref) string { return "/devices/" + ref.DeviceType + "/" + ref.ID }
+
+func showDevice(v *visit) (*page, error) {
+	d, err := v.Device(v.ctx(), refOf(v))
+	if err != nil {
+		return nil, err
+	}
+	life := &deviceLife{Device: d, Labels: labelsOf(d.Labels)}
+	before, _ := strconv.ParseInt(v.query("before"), 10, 64)
+	life.Life, err = v.AuditRecords(v.ctx(), audit.Filter{Object: "device:" + d.Ref.String(), Before: before, Limit: maxLife + 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(life.Life) > maxLife {
+		life.Life = life.Life[:maxLife]
+		life.Older = life.Life[maxLife-1].Seq
+	}
+	return &page{Title: d.ID, Section: "devices", Data: life}, nil
+}
+
+func revokeDevice(v *visit) (string, error) {
+	return deviceURL(refOf(v)) + "?done=revoked", v.RevokeDevice(v.ctx(), refOf(v), v.field("why"))
+}
+
+func retryDevice(v *visit) (string, error) {
+	return deviceURL(refOf(v)) + "?done=retry", v.RetryDevice(v.ctx(), refOf(v))
+}

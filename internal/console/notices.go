@@ -1,0 +1,13 @@
+package console
+
+// doneParameter says after a form what was done. Its words stand here: what a
+// link could bring along is not shown.
+const doneParameter = "done"
+
+var notices = map[string]string{
+	"revoked":   "The device is revoked.",
+	"retry":     "The device will be told to try again what it rejected.",
+	"published": "The release is published.",
+	"withdrawn": "The release is withdrawn.",
+	"token":     "The token is revoked.",
+}

@@ -1,0 +1,104 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/repository"
+)
+
+// A refusal is what an operator reads when something did not work.
+type refusal struct {
+	Words  string
+	Hint   string // what to do next
+	status int
+}
+
+// hints say what to do about a refusal. The first that fits counts.
+var hints = []struct {
+	err  error
+	hint string
+}{
+	{auth.ErrUnauthorized, "The session has ended, or the token is unknown, expired or revoked. Log in again."},
+	{api.ErrTooMany, "Too many wrong tokens came from your address. Wait a little."},
+	{auth.ErrForbidden, "Ask an administrator for a token with that role: ota token add NAME --role ROLE."},
+	{repository.ErrUnsigned, "Sign it first: ota manifest sign FILE.manifest --key KEY."},
+	{repository.ErrWrongTypeKey, "Sign with a release key of that device type; the page Keys shows them."},
+	{repository.ErrRevokedKey, "Sign with the current release key; the page Keys shows it."},
+	{repository.ErrUnknownType, "Publish the first keyset of the type: ota keyset publish TYPE."},
+	{fleet.ErrNoKeyset, "Publish the first keyset of the type: ota keyset publish TYPE."},
+	{repository.ErrVersion, "Versions rise. To go back on purpose: ota release downgrade TYPE."},
+	{repository.ErrSequence, "Sequences rise. Make the manifest again, without --sequence."},
+	{repository.ErrBelowFloor, "Make the manifest again with --security-counter at the floor that the page Keys shows, or above."},
+	{repository.ErrImage, "The firmware is not the one that the manifest was made of. Choose the original file, or make a new manifest."},
+	{repository.ErrWithdrawn, "A release that was withdrawn stays so. Publish it under a new version."},
+	{repository.ErrNoImage, "Choose the firmware file, too."},
+	{repository.ErrFull, "The server's disk or its quota is full."},
+	{api.ErrNoAuditKey, "ota serve makes the audit key at its first start: secrets/audit.pem in the data directory."},
+	{api.ErrAuditBroken, "The log was changed after it was written. Keep a copy as evidence, and look at who can write to the database."},
+	{auth.ErrExists, "Choose another name, or revoke it first."},
+	{fleet.ErrStorage, "The server cannot write now. Try again in a moment; its log says why."},
+	{repository.ErrReadOnly, "The server cannot write now; its log says why."},
+	{repository.ErrBusy, "Somebody else is at it. Try again in a moment."},
+	{repository.ErrUploadBusy, "Another upload of this image is under way. Try again when it has ended."},
+	{api.ErrNotFound, "It does not exist, or not any more."},
+	{fleet.ErrNotFound, "There is no such device."},
+}
+
+// refusalOf puts an error into words. What nobody expects stays in the log.
+func (h *Handler) refusalOf(w http.ResponseWriter, r *http.Request, err error) *refusal {
+	code := api.CodeOf(err)
+	p := &refusal{Words: sentenceCase(err.Error()), status: code.Status}
+	for _, known := range hints {
+		if errors.Is(err, known.err) {
+			p.Hint = known.hint
+			break
+		}
+	}
+	var rate *fleet.RateError
+	if errors.As(err, &rate) {
+		protocol.SetRetryAfter(w, rate.Wait)
+	}
+	if code.Status == http.StatusInternalServerError {
+		id := protocol.NewRequestID()
+		h.log.Error("console: failed", "request", id, "method", r.Method, "path", r.URL.Path, "error", err)
+		p.Words, p.Hint = "Internal error.", "The server's log has it under "+id+"."
+	}
+	return p
+}
+
+// A formError is a form that was refused, and is shown again as it was filled
+// in.
+type formError struct {
+	form  *page
+	cause error
+}
+
+// Error implements error.
+func (e *formError) Error() string { return e.cause.Error() }
+
+// Unwrap returns why.
+func (e *formError) Unwrap() error { return e.cause }
+
+// fail answers with a page that says what went wrong: the form again, or a
+// page of its own.
+func (h *Handler) fail(v *visit, err error) {
+	if v.Context().Err() != nil { // who asked has gone
+		return
+	}
+	p := &page{Title: "Refused", template: "problem"}
+	var form *formError
+	if errors.As(err, &form) {
+		p = form.form
+	}
+	p.Problem = h.refusalOf(v.w, v.Request, err)
+	p.status = p.Problem.status
+	if p.status == http.StatusNotFound && form == nil {
+		p.Title = "Not found"
+	}
+	h.deliver(v, p)
+}
