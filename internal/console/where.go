@@ -46,5 +46,5 @@ func devicesURL(filter string) string {
 	if filter == "" {
 		return "/devices"
 	}
-	return "/devices?filter=" + url.QueryEscape(filter)
+	return "/devices?filter=" + strings.ReplaceAll(url.QueryEscape(filter), "+", "%20")
 }

@@ -46,6 +46,23 @@ var phrases = map[string]string{
 	"refused.publish":        "was refused a publication",
 	"refused.keyset":         "was refused a keyset",
 	"refused.upload":         "was refused {}",
+
+	"rollout.create":  "drafted {}",
+	"rollout.start":   "started {}",
+	"rollout.approve": "approved {}",
+	"rollout.pause":   "paused {}",
+	"rollout.resume":  "resumed {}",
+	"rollout.advance": "let the next stage of {} begin",
+	"rollout.halt":    "halted {}",
+	"rollout.abort":   "aborted {}",
+	"rollout.delete":  "deleted the draft of {}",
+	"type.set":        "changed the settings of {}",
+
+	"refused.rollout.create":  "was refused a rollout",
+	"refused.rollout.start":   "could not start {}",
+	"refused.rollout.approve": "could not approve {}",
+	"refused.rollout.resume":  "could not resume {}",
+	"refused.rollout.advance": "could not let the next stage of {} begin",
 }
 
 // sentence says in words what a record says. An action that has no words yet

@@ -68,11 +68,11 @@ func TestSentences(t *testing.T) {
 }
 
 func TestMoreVersionsThanShadesAreOnePart(t *testing.T) {
-	b := versionBar(map[string]int{"7": 1, "6": 1, "5": 1, "4": 1, "3": 1, "2": 1, "1": 3, "": 1}, []string{"8", "7", "6", "5", "4", "3", "3", "2", "1"})
+	b := versionBar("t", map[string]int{"7": 1, "6": 1, "5": 1, "4": 1, "3": 1, "2": 1, "1": 3, "": 1}, []string{"8", "7", "6", "5", "4", "3", "3", "2", "1"})
 	if got, want := b.String(), "1 device 7, 1 device 6, 1 device 5, 1 device 4, 1 device 3, 4 devices older, 1 device unknown"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if last := b[len(b)-1]; last.X+last.Width != barWidth || b[0].Class != "version0" || b[4].Class != "version4" {
+	if last := b[len(b)-1]; last.X+last.Width != barWidth || b[0].Class != "shade0" || b[4].Class != "shade4" {
 		t.Errorf("%+v", b)
 	}
 }
