@@ -50,7 +50,7 @@ func allDevices(ctx context.Context, m api.Management, q api.DeviceQuery) ([]api
 		if len(page) < api.MaxPage {
 			return all, nil
 		}
-		q.After = page[len(page)-1].Ref
+		q = q.Next(page)
 	}
 }
 

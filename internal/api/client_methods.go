@@ -84,8 +84,8 @@ func (c *Client) AddEnrolmentCode(ctx context.Context, n fleet.NewCode) (Enrolme
 
 // Devices implements Management.
 func (c *Client) Devices(ctx context.Context, q DeviceQuery) ([]Device, error) {
-	return get[[]Device](ctx, c, "/api/v1/devices", query("device_type", q.DeviceType,
-		"after_type", q.After.DeviceType, "after", q.After.ID, "limit", decimal(int64(q.Limit))))
+	return get[[]Device](ctx, c, "/api/v1/devices", query("device_type", q.DeviceType, "filter", q.Filter, "sort", q.Sort,
+		"after_type", q.After.DeviceType, "after", q.After.ID, "after_key", q.AfterKey, "limit", decimal(int64(q.Limit))))
 }
 
 // Device implements Management.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/reason"
 	"github.com/secure-ota/secure-ota/internal/rollout"
@@ -53,6 +54,8 @@ var codes = []Code{
 	{"busy", 409, repository.ErrUploadBusy},
 	{"not_uploaded", 409, repository.ErrNoImage},
 	{"exists", 409, fleet.ErrExists},
+	{"no_release", 409, fleet.ErrNoRelease},
+	{"too_many_devices", 409, fleet.ErrTooManyDevices},
 	{"exists", 409, auth.ErrExists},
 	{"exists", 409, rollout.ErrExists},
 	{"state", 409, rollout.ErrState},
@@ -83,6 +86,7 @@ var codes = []Code{
 
 	{"too_large", 413, reason.TooLarge},
 	{"malformed", 400, reason.Malformed},
+	{"filter", 400, filter.ErrInvalid},
 	{"invalid", 400, ErrInvalid},
 	{"invalid", 400, fleet.ErrInvalid},
 	{"invalid", 400, auth.ErrInvalid},

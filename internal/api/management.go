@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
@@ -60,6 +62,8 @@ type Management interface {
 	Devices(ctx context.Context, q DeviceQuery) ([]Device, error)
 	// Device finds one. Viewer.
 	Device(ctx context.Context, ref fleet.Ref) (Device, error)
+	FleetManagement
+
 	// RevokeDevice shuts a device out for good. Administrator.
 	RevokeDevice(ctx context.Context, ref fleet.Ref, why string) error
 	// RetryDevice tells a device to try again what it rejected or reverted.
@@ -203,11 +207,33 @@ type AuditState struct {
 	Confirmed   int64      `json:"confirmed"`   // seq of the newest record that one of them confirms
 }
 
-// DeviceQuery bounds a list of devices.
+// DeviceQuery asks for a page of devices.
 type DeviceQuery struct {
 	DeviceType string    // empty: all
+	Filter     string    // docs/filters.md; empty: all
+	Sort       string    // id, seen, added, version, keyset or state, with "-" before it the other way round; empty: id
 	After      fleet.Ref // the last one of the page before; zero: from the first
+	AfterKey   string    // what Sort compares of that one; see Next
 	Limit      int       // 0: MaxPage
+}
+
+// Next returns the query for the page after one that is full.
+func (q DeviceQuery) Next(page []Device) DeviceQuery {
+	last := page[len(page)-1]
+	q.After = last.Ref
+	switch strings.TrimPrefix(q.Sort, "-") {
+	case string(fleet.BySeen):
+		q.AfterKey = instant(last.LastSeen)
+	case string(fleet.ByAdded):
+		q.AfterKey = instant(last.AddedAt)
+	case string(fleet.ByVersion):
+		q.AfterKey = last.Version
+	case string(fleet.ByKeyset):
+		q.AfterKey = strconv.FormatUint(uint64(last.KeysetVersion), 10)
+	case string(fleet.ByState):
+		q.AfterKey = last.State
+	}
+	return q
 }
 
 // MaxPage is the most entries of one answer.

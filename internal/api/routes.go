@@ -79,6 +79,7 @@ func (h *Handler) routes() {
 		return answer(w)(m.Keysets(r.Context(), r.URL.Query().Get("device_type")))
 	})
 	h.deviceRoutes()
+	h.fleetRoutes()
 	h.auditRoutes()
 	h.rolloutRoutes()
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, h.unrouted(w, r)) })
@@ -108,7 +109,8 @@ func (h *Handler) deviceRoutes() {
 			return err
 		}
 		return answer(w)(m.Devices(r.Context(), DeviceQuery{
-			DeviceType: q.Get("device_type"), After: fleet.Ref{DeviceType: q.Get("after_type"), ID: q.Get("after")}, Limit: limit,
+			DeviceType: q.Get("device_type"), Filter: q.Get("filter"), Sort: q.Get("sort"),
+			After: fleet.Ref{DeviceType: q.Get("after_type"), ID: q.Get("after")}, AfterKey: q.Get("after_key"), Limit: limit,
 		}))
 	})
 	h.handle("GET", "/api/v1/devices/{type}/{id}", func(m local, w http.ResponseWriter, r *http.Request) error {

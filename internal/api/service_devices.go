@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 )
 
@@ -33,8 +34,22 @@ func (l local) Devices(ctx context.Context, q DeviceQuery) ([]Device, error) {
 	if q.Limit == 0 {
 		q.Limit = MaxPage
 	}
+	wanted, err := filter.Parse(q.Filter)
+	if err != nil {
+		return nil, err
+	}
+	order, err := fleet.ParseOrder(q.Sort)
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	found, err := l.cfg.Fleet.Find(fleet.Query{
+		DeviceType: q.DeviceType, Filter: wanted, Order: order, After: fleet.Cursor{Ref: q.After, Key: q.AfterKey}, Limit: q.Limit,
+	})
+	if err != nil {
+		return nil, err
+	}
 	list := []Device{}
-	for _, d := range l.cfg.Fleet.Devices(q.DeviceType, q.After, q.Limit) {
+	for _, d := range found {
 		list = append(list, l.deviceOf(d))
 	}
 	return list, nil

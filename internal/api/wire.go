@@ -1,6 +1,9 @@
 package api
 
-import "github.com/secure-ota/secure-ota/internal/auth"
+import (
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+)
 
 // Bodies that exist on the wire only; docs/spec/management-api.md has them.
 
@@ -32,4 +35,9 @@ type newTokenJSON struct {
 
 type tokenJSON struct {
 	Token string `json:"token"`
+}
+
+type editJSON struct {
+	fleet.Edit
+	Why string `json:"why,omitempty"`
 }

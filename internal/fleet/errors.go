@@ -23,6 +23,8 @@ var (
 	ErrExists   = errors.New("device exists already")
 	ErrNoKeyset = errors.New("no keyset is published for the device type")
 	ErrInvalid  = errors.New("invalid request")
+	// ErrNoRelease refuses a pin to a version of which nothing is on offer.
+	ErrNoRelease = errors.New("no release of it is on offer")
 	// ErrHeld and ErrPinned are why a newer release is not offered.
 	ErrHeld   = errors.New("an operator holds the device")
 	ErrPinned = errors.New("an operator pinned the device")

@@ -46,6 +46,9 @@ type NewDevice struct {
 	Level            Level             `json:"level"` // 0: Keyed
 	HardwareRevision string            `json:"hardware_revision,omitempty"`
 	Labels           map[string]string `json:"labels,omitempty"`
+	Note             string            `json:"note,omitempty"`
+	Hold             bool              `json:"hold,omitempty"`
+	Pin              string            `json:"pin,omitempty"`
 }
 
 // Limits of labels.
@@ -69,15 +72,19 @@ func (n NewDevice) validate() error {
 	if len(n.Labels) > MaxLabels {
 		return fmt.Errorf("%d labels, at most %d", len(n.Labels), MaxLabels)
 	}
-	for name, value := range n.Labels {
-		if err := manifest.CheckName(name); err != nil {
-			return fmt.Errorf("label: %w", err)
-		}
-		if len(value) > MaxLabelValue {
-			return fmt.Errorf("label %s: value of %d bytes, at most %d", name, len(value), MaxLabelValue)
+	for key, value := range n.Labels {
+		if err := checkLabel(key, value); err != nil {
+			return err
 		}
 	}
-	return nil
+	return checkNote(n.Note)
+}
+
+func (n NewDevice) device() *Device {
+	return &Device{
+		Ref: n.Ref, Level: n.Level, Generation: 1, HardwareRevision: n.HardwareRevision,
+		Labels: maps.Clone(n.Labels), Note: n.Note, Hold: n.Hold, Pin: n.Pin,
+	}
 }
 
 // Add adds a device and returns what it is to be given. A device of that id
@@ -89,7 +96,10 @@ func (f *Fleet) Add(ctx context.Context, by auth.Actor, n NewDevice) (Provisioni
 	if err := n.validate(); err != nil {
 		return Provisioning{}, fmt.Errorf("add device %s: %w: %v", n.Ref, ErrInvalid, err)
 	}
-	d := &Device{Ref: n.Ref, Level: n.Level, Generation: 1, HardwareRevision: n.HardwareRevision, Labels: maps.Clone(n.Labels)}
+	if n.Pin != "" && !f.snapshot.Load().offers(n.DeviceType, n.Pin) {
+		return Provisioning{}, fmt.Errorf("add device %s: pin to version %q: %w", n.Ref, n.Pin, ErrNoRelease)
+	}
+	d := n.device()
 	p, token, err := f.prepare(ctx, d)
 	if err != nil {
 		return Provisioning{}, fmt.Errorf("add device %s: %w", n.Ref, err)
@@ -122,10 +132,23 @@ func insert(tx *store.Tx, d *Device, token auth.Token) error {
 	if token != "" {
 		d.Token = token.Hash()
 	}
-	tx.Audit().After = audit.JSON(map[string]any{
-		"level": d.Level, "generation": d.Generation, "hardware_revision": d.HardwareRevision, "labels": d.Labels,
-	})
+	tx.Audit().After = audit.JSON(describe(d))
 	return save(tx, d)
+}
+
+// added is a new device in the audit log.
+type added struct {
+	Level            Level             `json:"level"`
+	Generation       uint32            `json:"generation"`
+	HardwareRevision string            `json:"hardware_revision"`
+	Labels           map[string]string `json:"labels"`
+	Note             string            `json:"note,omitempty"`
+	Hold             bool              `json:"hold,omitzero"`
+	Pin              string            `json:"pin,omitempty"`
+}
+
+func describe(d *Device) added {
+	return added{d.Level, d.Generation, d.HardwareRevision, d.Labels, d.Note, d.Hold, d.Pin}
 }
 
 // prepare completes d and makes its secrets and its anchor.
