@@ -61,6 +61,10 @@ func deviceRecord(d api.Device) record.Record {
 	if d.Why != "" {
 		said.Add("not offered because", d.Why)
 	}
+	said.Add("held", d.Hold)
+	said.Add("pinned to", d.Pin)
+	said.Add("updates now", d.UpdateNow)
+	said.Add("note", d.Note)
 	for _, name := range slices.Sorted(maps.Keys(d.Labels)) {
 		said.Add("label "+name, d.Labels[name])
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/cli/hint"
+	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/home"
 	"github.com/secure-ota/secure-ota/repository"
@@ -47,6 +48,10 @@ func onlineHints() []hint.Entry {
 		{Err: repository.ErrTooOpen, Hint: "run the chmod that the message names; whoever can write there can replace the database"},
 		{Err: repository.ErrMissing, Hint: "ota serve or ota publish --to DIR makes a data directory; otherwise correct --data"},
 		{Err: repository.ErrDamaged, Hint: "ota fsck says what is damaged; restore it from a backup"},
+		{Err: filter.ErrInvalid, Hint: "docs/filters.md has all fields and examples; put the filter in single quotes"},
+		{Err: errUnconfirmed, Hint: "if these are the devices you mean, add --yes"},
+		{Err: fleet.ErrTooManyDevices, Hint: "narrow the filter, or say that there may be so many: --limit N"},
+		{Err: fleet.ErrNoRelease, Hint: "ota release list TYPE shows the versions; one that was withdrawn is not on offer"},
 		{Err: fleet.ErrExists, Hint: "it exists; to give it new keys: ota device add TYPE ID --enrol --again, for a microcontroller ota device provision TYPE ID --rotate-key"},
 		{Err: auth.ErrExists, Hint: "choose another name, or revoke it first: ota token revoke NAME"},
 		{Err: fleet.ErrNotFound, Hint: "ota device list shows the devices"},

@@ -57,8 +57,11 @@ func onlineCommands(e *env.Env) []command.Lazy {
 		{Name: "gateway", Make: func() *cobra.Command { return gatewayCommand(e) }},
 		{Name: "login", Make: func() *cobra.Command { return loginCommand(e) }},
 		{Name: "device", Make: func() *cobra.Command {
-			return command.Group("device", "Add, provision, list, show and revoke devices",
-				deviceAddCommand(e), deviceListCommand(e), deviceShowCommand(e), deviceRevokeCommand(e), deviceRetryCommand(e), deviceProvisionCommand(e))
+			return command.Group("device", "Add, provision, list, show, edit and revoke devices",
+				deviceAddCommand(e), deviceListCommand(e), deviceShowCommand(e), deviceHistoryCommand(e),
+				deviceLabelCommand(e), deviceNoteCommand(e), deviceHoldCommand(e), deviceUnholdCommand(e),
+				devicePinCommand(e), deviceUnpinCommand(e), deviceUpdateNowCommand(e),
+				deviceRevokeCommand(e), deviceRetryCommand(e), deviceProvisionCommand(e))
 		}},
 		{Name: "token", Make: func() *cobra.Command {
 			return command.Group("token", "Make, list and revoke operators' tokens",

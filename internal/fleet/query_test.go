@@ -89,7 +89,7 @@ func key(f *fleet.Fleet, d fleet.Device, by fleet.OrderField) string {
 // Page after page, in any order, under any filter: every device once, in the
 // order of the whole.
 func TestPagesAreTheWholeInOrder(t *testing.T) {
-	f := large(t, 300)
+	f := large(t, 120)
 	filters := []string{"", "label.site=berlin", "not version>=1.9.0 and type=gateway", "state=trial or keyset>=3", "version=1.10.0"}
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom([]string{"", "id", "seen", "added", "version", "keyset", "state"}).Draw(t, "order")
@@ -117,7 +117,7 @@ func TestPagesAreTheWholeInOrder(t *testing.T) {
 				t.Fatalf("%s: %s before %s", name, whole[i-1].Ref, d.Ref)
 			}
 		}
-		q.Limit = rapid.IntRange(1, 90).Draw(t, "limit")
+		q.Limit = rapid.IntRange(1, 60).Draw(t, "limit")
 		var paged []fleet.Ref
 		for {
 			page, err := f.Find(q)
@@ -170,7 +170,7 @@ func TestCursorsThatAreNone(t *testing.T) {
 }
 
 func TestSummaryCountsWhatFiltersSelect(t *testing.T) {
-	f := large(t, 700)
+	f := large(t, 300)
 	count := func(text string) int {
 		n, err := f.Find(fleet.Query{Filter: parse(t, text), Limit: 1000})
 		if err != nil {
@@ -179,7 +179,7 @@ func TestSummaryCountsWhatFiltersSelect(t *testing.T) {
 		return len(n)
 	}
 	sum := f.Summarize(nil, "site")
-	if sum.Devices != 700 || len(sum.Types) != 2 || sum.Types[0].DeviceType != "gateway" {
+	if sum.Devices != 300 || len(sum.Types) != 2 || sum.Types[0].DeviceType != "gateway" {
 		t.Fatalf("summary %+v", sum)
 	}
 	quoted := func(s string) string { return `"` + s + `"` }
@@ -216,28 +216,11 @@ func TestSummaryCountsWhatFiltersSelect(t *testing.T) {
 			t.Errorf("cohort %+v: there are %d", c, want)
 		}
 	}
-	if checked < 20 || len(sum.Cohorts) < 10 || total != 700 {
+	if checked < 20 || len(sum.Cohorts) < 10 || total != 300 {
 		t.Errorf("%d values and %d cohorts of %d devices", checked, len(sum.Cohorts), total)
 	}
 	if some := f.Summarize(parse(t, "hardware=rev-a"), ""); some.Devices != count("hardware=rev-a") || len(some.Types[0].Labels.Counts) != 0 {
 		t.Errorf("of some: %+v", some)
-	}
-}
-
-// A label of which every device has a value of its own is cut, not dropped.
-func TestManyValuesAreCut(t *testing.T) {
-	s := otatest.New(t)
-	f := open(t, s, nil)
-	list := devices(1200, fleet.Running{})
-	for i, d := range list {
-		d.DeviceType, d.Labels = otatest.DeviceType, map[string]string{"serial": fmt.Sprint(i)}
-	}
-	if err := f.SaveAll(t.Context(), list); err != nil {
-		t.Fatal(err)
-	}
-	labels := f.Summarize(nil, "serial").Types[0].Labels
-	if len(labels.Counts) != 1000 || labels.Others != 200 {
-		t.Errorf("%d values, %d others", len(labels.Counts), labels.Others)
 	}
 }
 
