@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -39,8 +40,17 @@ type Config struct {
 
 	TLSAddress   string // host:port; empty: DefaultTLSAddress; NoTLS: no such listener
 	PlainAddress string // host:port; empty: no plain listener
-	CertFile     string // PEM; empty: a certificate of its own, made once, to be pinned by its fingerprint
-	KeyFile      string // PEM
+	// MetricsAddress is the host:port of a listener for monitoring, without TLS
+	// and without authentication: /metrics, /healthz, /readyz. Give it an address
+	// that only the monitoring system reaches. Empty: none; the TLS listener has
+	// /metrics for operators.
+	MetricsAddress string
+	// TrustedProxies are the addresses of reverse proxies, whose X-Forwarded-For
+	// and X-Request-Id are believed. Empty: nobody's.
+	TrustedProxies []netip.Prefix
+
+	CertFile string // PEM; empty: a certificate of its own, made once, to be pinned by its fingerprint
+	KeyFile  string // PEM
 
 	AuditSigner trust.Signer  // signs checkpoints of the audit log; nil: none are made
 	Retry       time.Duration // when devices ask again, whole seconds; 0: an hour
@@ -52,8 +62,9 @@ type Config struct {
 	MaxConnections           int
 	MaxConnectionsPerAddress int
 
-	Log *slog.Logger     // nil: discarded
-	Now func() time.Time // nil: time.Now
+	Version string           // of the program, for the metrics
+	Log     *slog.Logger     // nil: discarded
+	Now     func() time.Time // nil: time.Now
 }
 
 func (c Config) withDefaults() (Config, error) {

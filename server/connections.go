@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 )
 
@@ -18,15 +19,27 @@ const crowdedRetry = 30 * time.Second
 // too many is told so (503), which takes a handshake and a request; at twice the
 // bound nobody is told anything any more.
 type connections struct {
-	total, perAddress int // the bounds
+	total, perAddress int              // the bounds
+	metrics           *metrics.Metrics // counts what was one too many
+	proxies           proxies          // their addresses stand for many clients, and have the first bound alone
 
 	mu        sync.Mutex
 	open      int
 	byAddress map[netip.Addr]int
 }
 
-func newConnections(total, perAddress int) *connections {
-	return &connections{total: total, perAddress: perAddress, byAddress: map[netip.Addr]int{}}
+func newConnections(cfg Config, m *metrics.Metrics) *connections {
+	return &connections{
+		total: cfg.MaxConnections, perAddress: cfg.MaxConnectionsPerAddress, metrics: m, proxies: cfg.TrustedProxies,
+		byAddress: map[netip.Addr]int{},
+	}
+}
+
+// count returns how many are open.
+func (c *connections) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open
 }
 
 type crowdedKey struct{}
@@ -40,10 +53,14 @@ func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context
 	c.byAddress[addr]++
 	total, perAddress := c.open, c.byAddress[addr]
 	c.mu.Unlock()
+	if c.proxies.trust(conn.RemoteAddr().String()) {
+		perAddress = 0
+	}
 	if total > 2*c.total || perAddress > 2*c.perAddress {
 		conn.Close() // its goroutine finds it closed, and ends
 	}
 	if total > c.total || perAddress > c.perAddress {
+		c.metrics.Crowded()
 		return context.WithValue(ctx, crowdedKey{}, true)
 	}
 	return ctx
@@ -74,7 +91,7 @@ func refuseCrowded(next http.Handler) http.Handler {
 		protocol.SetRetryAfter(w, crowdedRetry)
 		w.Header().Set("Connection", "close")
 		protocol.WriteProblem(w, http.StatusServiceUnavailable, protocol.Problem{
-			Error: "too many connections are open; close some, or come again later", Code: "unavailable", RequestID: protocol.NewRequestID(),
+			Error: "too many connections are open; close some, or come again later", Code: "unavailable", RequestID: protocol.RequestID(w),
 		})
 	})
 }

@@ -33,23 +33,25 @@ const (
 // routes puts the protocols side by side.
 func (s *Server) routes() http.Handler {
 	device := native.New(native.Config{
-		Fleet: s.fleet, Repository: s.repository, Log: s.cfg.Log, Now: s.cfg.Now, Stall: s.cfg.Stall,
+		Fleet: s.fleet, Repository: s.repository, Log: s.cfg.Log, Now: s.cfg.Now, Stall: s.cfg.Stall, Metrics: s.metrics,
 	})
-	management, page := api.NewHandler(s.management), console.New(s.management, s.cfg.Log, s.cfg.Now)
+	management := api.NewHandler(s.management, s.metrics)
+	operated, page := s.operated(management, slog.LevelInfo), s.operated(console.New(s.management, s.cfg.Log, s.cfg.Now), slog.LevelDebug)
 	// No ServeMux: it would answer an untidy path with a redirect, and devices
 	// follow none.
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return proxies(s.cfg.TrustedProxies).unwrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch name := r.URL.Path; {
 		case name == "" || name != "/" && path.Clean(name) != name:
-			protocol.WriteProblem(w, http.StatusNotFound, protocol.Problem{Error: "no such object", RequestID: protocol.NewRequestID()})
+			protocol.WriteProblem(w, http.StatusNotFound, protocol.Problem{Error: "no such object", RequestID: protocol.RequestID(w)})
 		case strings.HasPrefix(name, "/v1/"):
 			device.ServeHTTP(w, r)
-		case strings.HasPrefix(name, "/api/"):
-			management.ServeHTTP(w, r)
+		case strings.HasPrefix(name, "/api/"), name == "/metrics":
+			operated.ServeHTTP(w, r)
+		case s.health.serve(w, r):
 		default:
 			page.ServeHTTP(w, r)
 		}
-	})
+	}))
 }
 
 // Handler returns everything the server serves, for an http.Server of the
@@ -69,6 +71,11 @@ func (s *Server) Listen(ctx context.Context) (err error) {
 			return errors.Join(fmt.Errorf("listen: %w", err), closeListener(s.tls))
 		}
 	}
+	if s.cfg.MetricsAddress != "" {
+		if s.monitor, err = config.Listen(ctx, "tcp", s.cfg.MetricsAddress); err != nil {
+			return errors.Join(fmt.Errorf("listen: %w", err), closeListener(s.tls), closeListener(s.plain))
+		}
+	}
 	return nil
 }
 
@@ -86,6 +93,10 @@ func (s *Server) TLSAddr() net.Addr { return addrOf(s.tls) }
 // PlainAddr returns the address of the plain listener, after Listen; nil if
 // there is none.
 func (s *Server) PlainAddr() net.Addr { return addrOf(s.plain) }
+
+// MetricsAddr returns the address of the listener for monitoring, after Listen;
+// nil if there is none.
+func (s *Server) MetricsAddr() net.Addr { return addrOf(s.monitor) }
 
 func addrOf(l net.Listener) net.Addr {
 	if l == nil {
@@ -111,10 +122,9 @@ func (s *Server) Run(ctx context.Context) (err error) {
 // Config.Grace, and cuts what is left.
 func (s *Server) Serve(ctx context.Context) error {
 	var servers []*http.Server
-	open := newConnections(s.cfg.MaxConnections, s.cfg.MaxConnectionsPerAddress)
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	start := func(serve func(*http.Server) error) {
-		h := s.httpServer(open)
+		h := s.httpServer()
 		servers = append(servers, h)
 		go func() { failed <- serve(h) }()
 	}
@@ -134,6 +144,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	if len(servers) == 0 {
 		return fmt.Errorf("serve: %w: call Listen first", ErrConfig)
 	}
+	if s.monitor != nil {
+		start(func(h *http.Server) error {
+			h.Handler = http.HandlerFunc(s.monitored)
+			h.ConnContext, h.ConnState = nil, nil // the bounds are for devices and operators
+			return h.Serve(s.monitor)
+		})
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -142,7 +159,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return errors.Join(err, s.shutdown(servers))
 }
 
-func (s *Server) httpServer(open *connections) *http.Server {
+func (s *Server) httpServer() *http.Server {
 	return &http.Server{
 		Handler:           refuseCrowded(s.handler),
 		ReadHeaderTimeout: headerTimeout,
@@ -151,9 +168,9 @@ func (s *Server) httpServer(open *connections) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ConnState:         open.closed,
+		ConnState:         s.connections.closed,
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return open.opened(native.WithConn(ctx, conn), conn)
+			return s.connections.opened(native.WithConn(ctx, conn), conn)
 		},
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}

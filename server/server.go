@@ -13,6 +13,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/periodic"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
@@ -27,10 +28,13 @@ type Server struct {
 	rollouts    *rollout.Engine // over fleet
 	management  *api.Service
 	handler     http.Handler
+	metrics     *metrics.Metrics
+	health      *health
+	connections *connections
 	certificate tls.Certificate // empty without a TLS listener
 	initial     string          // the first administrator's token, once
 
-	tls, plain net.Listener // nil until Listen, or if there is none
+	tls, plain, monitor net.Listener // nil until Listen, or if there is none
 
 	stop    context.CancelFunc
 	working sync.WaitGroup
@@ -77,6 +81,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 		Repository: s.repository, Fleet: s.fleet, Rollouts: s.rollouts, Vendor: s.cfg.Vendor, PublicURL: s.cfg.PublicURL, Fingerprint: s.Fingerprint(),
 		AuditSigner: s.cfg.AuditSigner, Log: s.cfg.Log, Now: s.cfg.Now,
 	})
+	s.health = &health{refreshed: s.fleet.Refreshed, now: s.cfg.Now}
+	s.health.stored.Store(true) // the fleet was just read from it
+	s.metrics = metrics.New(s.cfg.Version, s.sources())
+	s.connections = newConnections(s.cfg, s.metrics)
+	s.repository.Store().Observe(s.metrics.Stored)
 	s.handler = s.routes()
 	if err := s.firstToken(ctx); err != nil {
 		return errors.Join(err, s.rollouts.Close(ctx))
@@ -84,6 +93,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.working.Go(func() { periodic.Run(background, checkpointInterval, s.cfg.Log, s.checkpoint) })
+	s.working.Go(func() { periodic.Run(background, probeInterval, s.cfg.Log, s.probe) })
 	s.working.Go(func() { periodic.Run(background, expiryInterval, s.cfg.Log, s.expireUploads) })
 	return nil
 }

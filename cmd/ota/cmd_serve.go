@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/record"
 	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/internal/logging"
 	"github.com/secure-ota/secure-ota/server"
 )
 
@@ -20,6 +22,9 @@ type serveOptions struct {
 	env     *env.Env
 	config  server.Config
 	verbose bool
+	log     string // format
+	level   string
+	proxies []string
 }
 
 func serveCommand(e *env.Env) *cobra.Command {
@@ -32,9 +37,14 @@ own, once, whose fingerprint clients pin. The first start prints an administrato
 
 The flags' defaults stand in server.json of the home; without a home, --data is needed.
 --plain opens a second listener without TLS, for devices that have none: it carries only what
-protects itself. It ends on an interrupt, after the running requests.`,
+protects itself. It ends on an interrupt, after the running requests.
+
+/healthz and /readyz answer load balancers on every listener, /metrics answers Prometheus with a
+viewer's token on the TLS listener, and without one on that of --metrics-address, which is for this
+machine or a network of yours (docs/operations.md).`,
 		Example: `  ota serve
   ota serve --data /var/lib/ota --public-url https://ota.example.com --cert tls.crt --cert-key tls.key
+  ota serve --data /var/lib/ota --trusted-proxy 10.0.0.2 --metrics-address 127.0.0.1:9464 --log-format json
   ota serve --data data --listen 127.0.0.1:0 --plain 127.0.0.1:0 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
@@ -47,8 +57,13 @@ protects itself. It ends on an interrupt, after the running requests.`,
 	flags.StringVar(&o.config.CertFile, "cert", "", "PEM `FILE` of the certificate (default: a certificate of its own)")
 	flags.StringVar(&o.config.KeyFile, "cert-key", "", "PEM `FILE` of its key")
 	flags.DurationVar(&o.config.Retry, "retry", time.Hour, "after which `TIME` devices ask again")
-	flags.BoolVar(&o.verbose, "verbose", false, "log every request")
+	flags.StringVar(&o.config.MetricsAddress, "metrics-address", "", "`HOST:PORT` of a listener for monitoring alone, without tokens (default: none)")
+	flags.StringArrayVar(&o.proxies, "trusted-proxy", nil, "`ADDRESS` or network of a reverse proxy whose X-Forwarded-For and X-Request-Id are believed; may be repeated")
+	flags.StringVar(&o.log, "log-format", logging.Text, "`FORMAT` of the log: text or json")
+	flags.StringVar(&o.level, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")
+	flags.BoolVar(&o.verbose, "verbose", false, "log every request: --log-level debug")
 	cmd.MarkFlagsRequiredTogether("cert", "cert-key")
+	cmd.MarkFlagsMutuallyExclusive("verbose", "log-level")
 	return cmd
 }
 
@@ -68,12 +83,7 @@ func (o *serveOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.config.AuditSigner = key
-	level := slog.LevelInfo
-	if o.verbose {
-		level = slog.LevelDebug
-	}
-	o.config.Log = slog.New(slog.NewTextHandler(o.env.Stderr, &slog.HandlerOptions{Level: level}))
+	o.config.AuditSigner, o.config.Version = key, version
 	s, err := server.New(ctx, o.config)
 	if err != nil {
 		return err
@@ -91,13 +101,46 @@ func (o *serveOptions) run(ctx context.Context) error {
 
 // check looks at what the flags say.
 func (o *serveOptions) check() error {
-	for flag, address := range map[string]string{"listen": o.config.TLSAddress, "plain": o.config.PlainAddress} {
-		if address == "" || address == "none" {
+	for flag, address := range map[string]string{
+		"listen": o.config.TLSAddress, "plain": o.config.PlainAddress, "metrics-address": o.config.MetricsAddress,
+	} {
+		if address == "" || address == "none" && flag != "metrics-address" {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return exit.Usagef("--%s %q: want HOST:PORT or :PORT, such as :8443, or none", flag, address)
 		}
+	}
+	for _, text := range o.proxies {
+		network, err := parseNetwork(text)
+		if err != nil {
+			return exit.Usagef("--trusted-proxy %q: want an address or a network, such as 10.0.0.2 or 10.0.0.0/24", text)
+		}
+		o.config.TrustedProxies = append(o.config.TrustedProxies, network)
+	}
+	return o.openLog()
+}
+
+// parseNetwork reads a network, or an address, which is a network of one.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr.Prefix(addr.BitLen())
+	}
+	network, err := netip.ParsePrefix(text)
+	return network.Masked(), err
+}
+
+// openLog makes the log that the flags ask for.
+func (o *serveOptions) openLog() error {
+	level, err := logging.ParseLevel(o.level)
+	if err != nil {
+		return exit.Usagef("--log-level: %w", err)
+	}
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	if o.config.Log, err = logging.New(o.env.Stderr, o.log, level); err != nil {
+		return exit.Usagef("--log-format: %w", err)
 	}
 	return nil
 }
@@ -147,6 +190,9 @@ func (o *serveOptions) announce(s *server.Server) error {
 	}
 	if a := s.PlainAddr(); a != nil {
 		said.Addn("plain", "http://"+dialable(a.String()), reachOf(a))
+	}
+	if a := s.MetricsAddr(); a != nil {
+		said.Addn("metrics", "http://"+dialable(a.String())+"/metrics", "for whoever reaches it")
 	}
 	said.Add("public url", o.config.PublicURL)
 	if token, ok := s.InitialToken(); ok {

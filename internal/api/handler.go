@@ -20,12 +20,14 @@ const maxBody = 64 << 10 // bytes of a JSON body
 type Handler struct {
 	service *Service
 	log     *slog.Logger
+	metrics http.Handler
 	mux     *http.ServeMux
 }
 
-// NewHandler returns a handler of the paths under /api/v1/.
-func NewHandler(service *Service) *Handler {
-	h := &Handler{service: service, log: service.cfg.Log, mux: http.NewServeMux()}
+// NewHandler returns a handler of the paths under /api/v1/, and of /metrics,
+// which metrics answers for whoever may see it; nil: there is no such path.
+func NewHandler(service *Service, metrics http.Handler) *Handler {
+	h := &Handler{service: service, log: service.cfg.Log, metrics: metrics, mux: http.NewServeMux()}
 	h.routes()
 	return h
 }
@@ -44,12 +46,9 @@ type serve func(m local, w http.ResponseWriter, r *http.Request) error
 
 func (h *Handler) handle(method, path string, serve serve) {
 	h.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) {
-		err := h.serve(serve, w, r)
-		if err != nil {
+		if err := h.serve(serve, w, r); err != nil {
 			h.fail(w, r, err)
-			return
 		}
-		h.log.Debug("api: served", "method", r.Method, "path", r.URL.Path, "address", r.RemoteAddr)
 	})
 }
 
@@ -63,12 +62,13 @@ func (h *Handler) serve(serve serve, w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
+	protocol.SetActor(w, actor.Name)
 	return serve(local{h.service, actor}, w, r)
 }
 
 // fail answers with an error, by the table of codes.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	code, id := CodeOf(err), protocol.NewRequestID()
+	code, id := CodeOf(err), protocol.RequestID(w)
 	p := protocol.Problem{Error: err.Error(), Code: code.Name, Reason: reason.Of(err), RequestID: id}
 	if code.Name != refusedCode.Name && p.Reason == reason.Internal {
 		p.Reason = reason.None

@@ -82,7 +82,20 @@ func (h *Handler) routes() {
 	h.fleetRoutes()
 	h.auditRoutes()
 	h.rolloutRoutes()
+	if h.metrics != nil {
+		h.handle("GET", "/metrics", h.scrape)
+	}
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, h.unrouted(w, r)) })
+}
+
+// scrape lets a monitoring system read the metrics with a viewer's token.
+func (h *Handler) scrape(m local, w http.ResponseWriter, r *http.Request) error {
+	if err := m.allow(r.Context(), auth.Viewer, "metrics"); err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	h.metrics.ServeHTTP(w, r)
+	return nil
 }
 
 func (h *Handler) deviceRoutes() {

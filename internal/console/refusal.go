@@ -64,7 +64,7 @@ func (h *Handler) refusalOf(w http.ResponseWriter, r *http.Request, err error) *
 		protocol.SetRetryAfter(w, rate.Wait)
 	}
 	if code.Status == http.StatusInternalServerError {
-		id := protocol.NewRequestID()
+		id := protocol.RequestID(w)
 		h.log.Error("console: failed", "request", id, "method", r.Method, "path", r.URL.Path, "error", err)
 		p.Words, p.Hint = "Internal error.", "The server's log has it under "+id+"."
 	}

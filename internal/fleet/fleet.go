@@ -55,6 +55,7 @@ type Fleet struct {
 	changing   [1 << 10]sync.Mutex // by number of the device, held over a change, its commit included
 	complaints complaints
 
+	refreshed    atomic.Int64 // ms; see Refreshed
 	refreshing   sync.Mutex
 	revision     int64 // of the newest device row that was read
 	seenRevision int64 // of the newest page of last-seen times that was read or written
@@ -118,11 +119,20 @@ func (f *Fleet) Close(ctx context.Context) error {
 func (f *Fleet) Refresh(ctx context.Context) error {
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
+	now := f.cfg.Now()
 	if err := f.refreshDevices(ctx); err != nil {
 		return err
 	}
-	return f.refreshSnapshot(ctx)
+	if err := f.refreshSnapshot(ctx); err != nil {
+		return err
+	}
+	f.refreshed.Store(now.UnixMilli())
+	return nil
 }
+
+// Refreshed returns when what is in memory was last known to be what the
+// database holds.
+func (f *Fleet) Refreshed() time.Time { return time.UnixMilli(f.refreshed.Load()) }
 
 func (f *Fleet) refreshDevices(ctx context.Context) error {
 	now, err := f.db.Revision(ctx, topicDevices)

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"crypto/rand"
 	"math"
 	"net/http"
 	"strconv"
@@ -17,10 +16,6 @@ type Problem struct {
 	Reason    reason.Reason `json:"reason"`         // docs/spec/reasons.md
 	RequestID string        `json:"request_id"`     // stands in the server's log as well
 }
-
-// NewRequestID returns an id by which an answer is found in the log. Only
-// answers that need one get one: making it costs more than an update check.
-func NewRequestID() string { return rand.Text()[:16] }
 
 // WriteProblem answers with an error.
 func WriteProblem(w http.ResponseWriter, status int, p Problem) {

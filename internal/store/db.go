@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
@@ -29,6 +30,8 @@ const (
 type DB struct {
 	// Now is the clock of audit records and of Tx.Now. Set it before the first use.
 	Now func() time.Time
+
+	observer atomic.Pointer[func(took time.Duration, err error)] // see Observe
 
 	path    string
 	read    *sql.DB
@@ -111,6 +114,10 @@ func connect(path string, conns int, pragma string) (*sql.DB, error) {
 	db.SetMaxIdleConns(conns)
 	return db, nil
 }
+
+// Observe has f told how long each change took, its commit included, and
+// whether it failed.
+func (db *DB) Observe(f func(took time.Duration, err error)) { db.observer.Store(&f) }
 
 // Path returns the name of the database file.
 func (db *DB) Path() string { return db.path }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 )
@@ -51,16 +52,12 @@ func (w *writer) close() error {
 //
 // It is the only way to write, save for the narrow ChangeUnaudited.
 func (db *DB) Change(ctx context.Context, entry audit.Entry, f func(*Tx) error) error {
-	err := db.writer.do(ctx, &Tx{ctx: ctx, now: db.Now, writes: true, entry: entry}, func(tx *Tx) error {
+	return db.change(ctx, &Tx{ctx: ctx, now: db.Now, writes: true, entry: entry}, func(tx *Tx) error {
 		if err := f(tx); err != nil {
 			return err
 		}
 		return tx.Record(tx.entry)
 	})
-	if errors.Is(err, NoChange) {
-		return nil
-	}
-	return err
 }
 
 // ChangeUnaudited is Change without an audit record, for the few writes that
@@ -68,9 +65,17 @@ func (db *DB) Change(ctx context.Context, entry audit.Entry, f func(*Tx) error) 
 // unauthenticated refusals, and what is derived from audited rows. Anything
 // that grants, publishes, withdraws or decides belongs in Change.
 func (db *DB) ChangeUnaudited(ctx context.Context, f func(*Tx) error) error {
-	err := db.writer.do(ctx, &Tx{ctx: ctx, now: db.Now, writes: true}, f)
+	return db.change(ctx, &Tx{ctx: ctx, now: db.Now, writes: true}, f)
+}
+
+func (db *DB) change(ctx context.Context, tx *Tx, f func(*Tx) error) error {
+	start := time.Now()
+	err := db.writer.do(ctx, tx, f)
 	if errors.Is(err, NoChange) {
-		return nil
+		err = nil
+	}
+	if observe := db.observer.Load(); observe != nil {
+		(*observe)(time.Since(start), err)
 	}
 	return err
 }

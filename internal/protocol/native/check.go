@@ -3,6 +3,7 @@ package native
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
@@ -31,12 +32,13 @@ func form(r *http.Request) (mediaType string, raw []byte, err error) {
 }
 
 func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
+	start := h.metrics.CheckStarted()
 	mediaType, raw, err := form(r)
 	if err != nil {
 		return err
 	}
 	if mediaType == typeJSON {
-		return h.checkJSON(w, r, raw)
+		return h.checkJSON(w, r, raw, start)
 	}
 	sender := h.fleet.Sender(r.RemoteAddr)
 	req, err := trust.OpenCheckRequest(raw, sender.UpKey)
@@ -57,10 +59,11 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	}
 	noStore(w)
 	protocol.WriteBytes(w, http.StatusOK, typeCOSE, sealed)
+	h.metrics.Checked(!answer.ManifestHash.IsZero(), start)
 	return nil
 }
 
-func (h *Handler) checkJSON(w http.ResponseWriter, r *http.Request, raw []byte) error {
+func (h *Handler) checkJSON(w http.ResponseWriter, r *http.Request, raw []byte, start time.Time) error {
 	req, err := decodeCheckRequest(raw)
 	if err != nil {
 		return err
@@ -73,7 +76,9 @@ func (h *Handler) checkJSON(w http.ResponseWriter, r *http.Request, raw []byte) 
 		return err
 	}
 	noStore(w)
-	return protocol.WriteJSON(w, http.StatusOK, encodeCheckResponse(answer))
+	err = protocol.WriteJSON(w, http.StatusOK, encodeCheckResponse(answer))
+	h.metrics.Checked(!answer.ManifestHash.IsZero(), start)
+	return err
 }
 
 func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
@@ -96,6 +101,7 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
 	if err := sender.Report(r.Context(), report); err != nil {
 		return err
 	}
+	h.metrics.Reported(report.Event)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -30,6 +30,7 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	h.metrics.Enrolled()
 	noStore(w)
 	return protocol.WriteJSON(w, http.StatusOK, provisioning)
 }

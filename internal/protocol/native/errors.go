@@ -51,10 +51,11 @@ var statuses = []struct {
 
 // fail answers with an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	id := protocol.NewRequestID()
+	id := protocol.RequestID(w)
 	var rate *fleet.RateError
 	if errors.As(err, &rate) {
 		protocol.SetRetryAfter(w, rate.Wait)
+		h.metrics.Refused(http.StatusTooManyRequests, reason.None)
 		protocol.WriteProblem(w, http.StatusTooManyRequests, protocol.Problem{Error: "too many requests", RequestID: id})
 		return
 	}
@@ -71,6 +72,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if counted(status) && !errors.Is(err, fleet.ErrRecorded) {
 		h.fleet.Refused(protocol.Address(r), http.StatusText(status))
 	}
+	h.metrics.Refused(status, p.Reason)
 	switch {
 	case status == http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")

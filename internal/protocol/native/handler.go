@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/repository"
 )
@@ -27,6 +28,7 @@ type Config struct {
 	Log        *slog.Logger     // nil: discarded
 	Now        func() time.Time // nil: time.Now
 	Stall      time.Duration    // a reader that makes no progress for so long is cut; 0: 60 s
+	Metrics    *metrics.Metrics // nil: nothing is counted
 }
 
 // A Handler is the device protocol. It is an http.Handler for both listeners:
@@ -37,6 +39,7 @@ type Handler struct {
 	log        *slog.Logger
 	now        func() time.Time
 	stall      time.Duration
+	metrics    *metrics.Metrics
 	mux        *http.ServeMux
 
 	requests *protocol.Limit[netip.Addr]
@@ -46,7 +49,8 @@ type Handler struct {
 // New returns a handler of the paths under /v1/.
 func New(cfg Config) *Handler {
 	h := &Handler{
-		fleet: cfg.Fleet, repository: cfg.Repository, log: cfg.Log, now: cfg.Now, stall: cfg.Stall, mux: http.NewServeMux(),
+		fleet: cfg.Fleet, repository: cfg.Repository, log: cfg.Log, now: cfg.Now, stall: cfg.Stall, metrics: cfg.Metrics,
+		mux:      http.NewServeMux(),
 		requests: protocol.NewLimit[netip.Addr](addressRate, addressBurst),
 		enrols:   protocol.NewLimit[netip.Addr](enrolRate, enrolBurst),
 	}

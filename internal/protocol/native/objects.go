@@ -137,7 +137,9 @@ func (h *Handler) firmware(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	w.WriteHeader(status)
-	if err := h.stream(r.Context(), w, f, part); err != nil {
+	err = h.stream(r.Context(), w, f, part)
+	h.metrics.Streamed(err)
+	if err != nil {
 		h.log.Info("native: firmware stream broke off", "image", digest, "address", r.RemoteAddr, "error", err)
 		// The status is sent; only a broken connection tells the client that
 		// the image is not whole.

@@ -48,6 +48,7 @@ func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, f *os.File,
 		}
 		n, err := io.CopyN(w, f, min(left, step))
 		left -= n
+		h.metrics.Sent(n)
 		if err != nil {
 			return fmt.Errorf("send: %d bytes missing: %w", left, err)
 		}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/blob"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/metrics"
+	"github.com/secure-ota/secure-ota/internal/protocol"
+)
+
+// monitored answers what a monitoring system asks, for the listener that is
+// its own: there nobody has to say who he is, so that listener is for this
+// machine or a network of the operator's.
+func (s *Server) monitored(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case s.health.serve(w, r):
+	case r.URL.Path == "/metrics":
+		s.metrics.ServeHTTP(w, r)
+	default:
+		protocol.WriteProblem(w, http.StatusNotFound, protocol.Problem{Error: "no such object", Code: "not_found", RequestID: protocol.RequestID(w)})
+	}
+}
+
+// sources are what the metrics read when somebody asks for them.
+func (s *Server) sources() metrics.Sources {
+	return metrics.Sources{
+		Devices:     s.cohorts,
+		Refreshed:   s.fleet.Refreshed,
+		Stored:      s.health.stored.Load,
+		Audit:       s.auditState,
+		Connections: func() int { return s.connections.count() },
+		Room:        func() (int64, error) { return blob.DiskFree(s.cfg.Dir) },
+		Certificate: s.certificateEnd,
+		Now:         s.cfg.Now,
+	}
+}
+
+// cohorts counts the devices by type and state.
+func (s *Server) cohorts() []metrics.Cohort {
+	counts := map[metrics.Cohort]int{}
+	for page := s.fleet.Devices("", fleet.Ref{}, api.MaxPage); len(page) > 0; page = s.fleet.Devices("", page[len(page)-1].Ref, api.MaxPage) {
+		for _, d := range page {
+			counts[metrics.Cohort{DeviceType: d.DeviceType, State: string(s.fleet.State(&d))}]++
+		}
+	}
+	cohorts := make([]metrics.Cohort, 0, len(counts))
+	for c, n := range counts {
+		c.Devices = n
+		cohorts = append(cohorts, c)
+	}
+	slices.SortFunc(cohorts, func(a, b metrics.Cohort) int {
+		return strings.Compare(a.DeviceType+"/"+a.State, b.DeviceType+"/"+b.State)
+	})
+	return cohorts
+}
+
+func (s *Server) auditState(ctx context.Context) (metrics.AuditState, error) {
+	db := s.repository.Store()
+	signed, err := db.LatestCheckpoint(ctx)
+	if err != nil {
+		return metrics.AuditState{}, err
+	}
+	head, err := db.Generation(ctx) // afterwards, so that it is not below the checkpoint
+	if err != nil || signed == nil {
+		return metrics.AuditState{Head: head}, err
+	}
+	c, err := audit.ParseCheckpoint(signed)
+	return metrics.AuditState{Head: head, Checkpoint: c.Seq, CheckpointAt: c.Time}, err
+}
+
+func (s *Server) certificateEnd() (time.Time, bool) {
+	if len(s.certificate.Certificate) == 0 {
+		return time.Time{}, false
+	}
+	leaf, err := x509.ParseCertificate(s.certificate.Certificate[0])
+	if err != nil {
+		return time.Time{}, false
+	}
+	return leaf.NotAfter, true
+}
