@@ -10,6 +10,7 @@ const (
 	checkpointInterval = 5 * time.Second
 	checkpointRecords  = 1000        // a checkpoint at least after so many records,
 	checkpointAge      = time.Minute // or after so long, if there is any
+	useInterval        = time.Minute // tokens' last uses
 	expiryInterval     = time.Hour
 	uploadLife         = 7 * 24 * time.Hour // of an upload that nobody continues
 )

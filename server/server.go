@@ -93,6 +93,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.working.Go(func() { periodic.Run(background, checkpointInterval, s.cfg.Log, s.checkpoint) })
+	s.working.Go(func() { periodic.Run(background, useInterval, s.cfg.Log, s.management.Operators().WriteUses) })
 	s.working.Go(func() { periodic.Run(background, probeInterval, s.cfg.Log, s.probe) })
 	s.working.Go(func() { periodic.Run(background, expiryInterval, s.cfg.Log, s.expireUploads) })
 	return nil
@@ -106,7 +107,7 @@ func (s *Server) firstToken(ctx context.Context) error {
 		return err
 	}
 	by := auth.Actor{Name: "system", Role: auth.Administrator}
-	token, err := operators.Add(ctx, by, auth.NewOperator{Name: "admin", Role: auth.Administrator})
+	token, err := operators.Add(ctx, by, auth.NewOperator{Name: "admin", Role: auth.Administrator, Valid: auth.Forever})
 	if errors.Is(err, auth.ErrExists) { // another process was first, and shows it
 		return nil
 	}
@@ -142,7 +143,7 @@ func (s *Server) Close(ctx context.Context) (err error) {
 	s.closing.Do(func() {
 		s.stop()
 		s.working.Wait()
-		err = errors.Join(s.rollouts.Close(ctx), s.checkpoint(ctx), s.closeRepository())
+		err = errors.Join(s.rollouts.Close(ctx), s.management.Operators().WriteUses(ctx), s.checkpoint(ctx), s.closeRepository())
 	})
 	return err
 }

@@ -64,8 +64,8 @@ func onlineCommands(e *env.Env) []command.Lazy {
 				deviceRevokeCommand(e), deviceRetryCommand(e), deviceProvisionCommand(e))
 		}},
 		{Name: "token", Make: func() *cobra.Command {
-			return command.Group("token", "Make, list and revoke operators' tokens",
-				tokenAddCommand(e), tokenListCommand(e), tokenRevokeCommand(e))
+			return command.Group("token", "Make, list, rotate and revoke operators' tokens",
+				tokenAddCommand(e), tokenListCommand(e), tokenRotateCommand(e), tokenRevokeCommand(e))
 		}},
 		{Name: "audit", Make: func() *cobra.Command {
 			return command.Group("audit", "Read and verify the audit log",

@@ -138,7 +138,17 @@ func (c *Client) VerifyAudit(ctx context.Context, checkpoints [][]byte) (AuditSt
 
 // AddToken implements Management.
 func (c *Client) AddToken(ctx context.Context, t auth.NewOperator) (auth.Token, error) {
-	made, err := postJSON[tokenJSON](ctx, c, "/api/v1/tokens", newTokenJSON{t.Name, t.Role, int64(t.Valid / time.Second)})
+	body := newTokenJSON{Name: t.Name, Role: t.Role, Forever: t.Valid == auth.Forever, Scope: t.Scope}
+	if !body.Forever {
+		body.ValidSeconds = int64(t.Valid / time.Second)
+	}
+	made, err := postJSON[tokenJSON](ctx, c, "/api/v1/tokens", body)
+	return auth.Token(made.Token), err
+}
+
+// RotateToken implements Management.
+func (c *Client) RotateToken(ctx context.Context, name string) (auth.Token, error) {
+	made, err := post[tokenJSON](ctx, c, "/api/v1/tokens/"+url.PathEscape(name)+"/rotate", "", nil)
 	return auth.Token(made.Token), err
 }
 

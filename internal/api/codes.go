@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
@@ -25,6 +26,8 @@ var (
 	ErrOffset      = errors.New("the upload stands elsewhere")
 	ErrUnavailable = errors.New("the server cannot do this now")
 	ErrInternal    = errors.New("internal error")
+
+	errNarrow = fmt.Errorf("a token that is bound to device types or actions manages no tokens: %w", auth.ErrForbidden)
 )
 
 // A Code is the wire form of an error: what a program looks at instead of the

@@ -85,6 +85,9 @@ type Management interface {
 	// Tokens lists the operators' tokens, without their secrets.
 	// Administrator.
 	Tokens(ctx context.Context) ([]auth.Operator, error)
+	// RotateToken replaces the secret of a token, which ends the old one at
+	// once. Administrator.
+	RotateToken(ctx context.Context, name string) (auth.Token, error)
 	// RevokeToken ends a token. Administrator.
 	RevokeToken(ctx context.Context, name string) error
 }
@@ -96,7 +99,8 @@ type Info struct {
 	Fingerprint string    `json:"fingerprint"` // SHA-256 of the TLS certificate, in hex; empty: unknown here
 	DeviceTypes []string  `json:"device_types"`
 	Devices     int       `json:"devices"`
-	Role        auth.Role `json:"role"`      // of who asks
+	Role        auth.Role `json:"role"` // of who asks
+	auth.Scope            // of who asks
 	AuditKey    []byte    `json:"audit_key"` // COSE_Key that verifies checkpoints; empty: none here
 }
 

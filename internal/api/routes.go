@@ -164,13 +164,22 @@ func (h *Handler) auditRoutes() {
 		if err := readJSON(r, &body); err != nil {
 			return err
 		}
-		token, err := m.AddToken(r.Context(), auth.NewOperator{
-			Name: body.Name, Role: body.Role, Valid: seconds(body.ValidSeconds),
-		})
+		valid := seconds(body.ValidSeconds)
+		if body.Forever && valid != 0 {
+			return fmt.Errorf("add token: %w: forever, and for %s", ErrInvalid, valid)
+		}
+		if body.Forever {
+			valid = auth.Forever
+		}
+		token, err := m.AddToken(r.Context(), auth.NewOperator{Name: body.Name, Role: body.Role, Scope: body.Scope, Valid: valid})
 		return created(w)(tokenJSON{token.Reveal()}, err)
 	})
 	h.handle("GET", "/api/v1/tokens", func(m local, w http.ResponseWriter, r *http.Request) error {
 		return answer(w)(m.Tokens(r.Context()))
+	})
+	h.handle("POST", "/api/v1/tokens/{name}/rotate", func(m local, w http.ResponseWriter, r *http.Request) error {
+		token, err := m.RotateToken(r.Context(), r.PathValue("name"))
+		return answer(w)(tokenJSON{token.Reveal()}, err)
 	})
 	h.handle("DELETE", "/api/v1/tokens/{name}", func(m local, w http.ResponseWriter, r *http.Request) error {
 		return done(w, m.RevokeToken(r.Context(), r.PathValue("name")))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -34,22 +33,11 @@ type Config struct {
 	Now         func() time.Time
 }
 
-// Wrong tokens of one address: a burst, and then one try in ten seconds.
-const (
-	guessRate, guessBurst = 0.1, 10
-)
-
-// Records of what an operator's role does not allow: a burst that shows every
-// door he tried, and then one a minute, so that a viewer cannot fill the log.
-const (
-	forbiddenRate, forbiddenBurst = 1.0 / 60, 60
-)
-
 // A Service manages a repository and a fleet that are on this machine.
 type Service struct {
 	cfg       Config
 	operators auth.Operators
-	guesses   *protocol.Limit[netip.Addr]
+	guesses   *guesses
 	forbidden *protocol.Limit[string] // records, by actor
 }
 
@@ -62,29 +50,29 @@ func NewService(cfg Config) *Service {
 		cfg.Now = time.Now
 	}
 	return &Service{
-		cfg: cfg, operators: auth.Operators{DB: cfg.Repository.Store()},
-		guesses:   protocol.NewLimit[netip.Addr](guessRate, guessBurst),
+		cfg: cfg, operators: auth.OpenOperators(cfg.Repository.Store()),
+		guesses:   newGuesses(),
 		forbidden: protocol.NewLimit[string](forbiddenRate, forbiddenBurst),
 	}
 }
 
 // Authenticate finds the owner of a token that came with a request. Only
-// failures count against an address, but then nobody is let in from it: whoever
-// guesses must not learn that the last guess was right.
+// failures count against an address, but then nobody is let in from it.
 func (s *Service) Authenticate(ctx context.Context, token auth.Token, r *http.Request) (auth.Actor, error) {
 	addr, now := protocol.Address(r), s.cfg.Now()
-	if wait := s.guesses.Exhausted(addr, now); wait > 0 {
+	if wait := s.guesses.wait(addr, now); wait > 0 {
 		return auth.Actor{}, fmt.Errorf("%w: %w", ErrTooMany, &fleet.RateError{Wait: wait})
 	}
 	op, err := s.operators.Authenticate(ctx, token)
 	if errors.Is(err, auth.ErrUnauthorized) {
-		s.guesses.Allow(addr, now)
+		s.guesses.failed(addr, now)
 		s.cfg.Fleet.Refused(addr, "operator")
 	}
 	if err != nil {
 		return auth.Actor{}, err
 	}
-	return auth.Actor{Name: "token:" + op.Name, Role: op.Role, Address: r.RemoteAddr}, nil
+	s.guesses.succeeded(addr, now)
+	return op.Actor(r.RemoteAddr), nil
 }
 
 // Operators returns the tokens by which operators authenticate.
@@ -100,24 +88,6 @@ type local struct {
 }
 
 var _ Management = local{}
-
-// allow refuses who may not, on record: somebody with a valid token tries
-// doors.
-func (l local) allow(ctx context.Context, needed auth.Role, action string) error {
-	err := l.actor.Require(needed)
-	if err == nil || l.actor.Role == auth.NoRole {
-		return err
-	}
-	if l.forbidden.Allow(l.actor.Name, l.cfg.Now()) > 0 {
-		l.cfg.Log.Warn("api: forbidden, and too often to be recorded", "actor", l.actor.Name, "action", action)
-		return err
-	}
-	entry := l.actor.Entry("refused.forbidden", action)
-	if recordErr := l.cfg.Repository.Store().Change(ctx, entry, nothing); recordErr != nil {
-		return errors.Join(err, recordErr)
-	}
-	return err
-}
 
 // refused puts the refusal of an authenticated request on record. What was
 // refused for want of disk is no refusal.
@@ -147,16 +117,17 @@ func (l local) changed(ctx context.Context) {
 }
 
 func (l local) Info(ctx context.Context) (Info, error) {
-	if err := l.allow(ctx, auth.Viewer, "info"); err != nil {
+	if err := l.allowSome(ctx, auth.Viewer, "info"); err != nil {
 		return Info{}, err
 	}
 	types, err := l.cfg.Repository.Types(ctx)
 	if err != nil {
 		return Info{}, err
 	}
+	types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return !l.actor.Scope.Covers(t) })
 	info := Info{
 		Vendor: l.cfg.Vendor, PublicURL: l.cfg.PublicURL, Fingerprint: l.cfg.Fingerprint,
-		DeviceTypes: append([]string{}, types...), Devices: l.cfg.Fleet.Count(), Role: l.actor.Role,
+		DeviceTypes: append([]string{}, types...), Devices: l.countDevices(), Role: l.actor.Role, Scope: l.actor.Scope,
 	}
 	if info.Vendor == "" && len(types) > 0 {
 		latest, err := l.cfg.Repository.LatestKeyset(ctx, types[0])
@@ -173,7 +144,7 @@ func (l local) Info(ctx context.Context) (Info, error) {
 
 // UploadState says where an upload stands, and changes nothing.
 func (l local) UploadState(ctx context.Context, digest manifest.Digest, size int64) (repository.UploadState, error) {
-	if err := l.allow(ctx, auth.Publisher, "upload"); err != nil {
+	if err := l.allowSome(ctx, auth.Publisher, "upload"); err != nil {
 		return repository.UploadState{}, err
 	}
 	state, repo := repository.UploadState{Size: size}, l.cfg.Repository
@@ -218,7 +189,7 @@ func (l local) UploadPart(ctx context.Context, digest manifest.Digest, size, off
 }
 
 func (l local) beginUpload(ctx context.Context, digest manifest.Digest, size int64) (repository.UploadState, error) {
-	if err := l.allow(ctx, auth.Publisher, "upload"); err != nil {
+	if err := l.allowSome(ctx, auth.Publisher, "upload"); err != nil {
 		return repository.UploadState{}, err
 	}
 	return l.cfg.Repository.BeginUpload(ctx, digest, size)
@@ -258,7 +229,7 @@ func (c *counter) Read(p []byte) (int, error) {
 }
 
 func (l local) CheckRelease(ctx context.Context, bundle trust.Bundle) error {
-	if err := l.allow(ctx, auth.Publisher, "release.check"); err != nil {
+	if err := l.allow(ctx, auth.Publisher, "release.check", releaseType(bundle)); err != nil {
 		return err
 	}
 	_, err := l.cfg.Repository.CheckRelease(ctx, bundle)
@@ -266,7 +237,7 @@ func (l local) CheckRelease(ctx context.Context, bundle trust.Bundle) error {
 }
 
 func (l local) AddRelease(ctx context.Context, bundle trust.Bundle) (Release, error) {
-	if err := l.allow(ctx, auth.Publisher, "release.publish"); err != nil {
+	if err := l.allow(ctx, auth.Publisher, "release.publish", releaseType(bundle)); err != nil {
 		return Release{}, err
 	}
 	r, err := l.cfg.Repository.AddRelease(ctx, l.as(), bundle)
@@ -278,7 +249,7 @@ func (l local) AddRelease(ctx context.Context, bundle trust.Bundle) (Release, er
 }
 
 func (l local) Releases(ctx context.Context, deviceType string) ([]Release, error) {
-	if err := l.allow(ctx, auth.Viewer, "release.list"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "release.list", deviceType); err != nil {
 		return nil, err
 	}
 	types, err := l.types(ctx, deviceType)
@@ -302,6 +273,29 @@ func (l local) Releases(ctx context.Context, deviceType string) ([]Release, erro
 	return list, nil
 }
 
+// releaseType returns the device type that the manifest of a bundle names,
+// which is a claim until the repository has verified it.
+func releaseType(bundle trust.Bundle) string {
+	m, _, err := trust.ParseManifest(bundle.Manifest)
+	if err != nil { // the repository will say so; until then it is of no type that a scope covers
+		return ""
+	}
+	return m.DeviceType
+}
+
+// keysetTypes is releaseType for the keysets of a bundle.
+func keysetTypes(bundle trust.Bundle) []string {
+	types := []string{}
+	for _, raw := range bundle.Keysets {
+		ks, _, err := trust.ParseKeyset(raw)
+		if err != nil {
+			return nil
+		}
+		types = append(types, ks.DeviceType)
+	}
+	return types
+}
+
 // types returns the device type asked for, or all of them.
 func (l local) types(ctx context.Context, deviceType string) ([]string, error) {
 	if deviceType != "" {
@@ -311,18 +305,28 @@ func (l local) types(ctx context.Context, deviceType string) ([]string, error) {
 }
 
 func (l local) Release(ctx context.Context, identity manifest.Digest) (Release, error) {
-	if err := l.allow(ctx, auth.Viewer, "release.show"); err != nil {
+	if err := l.allowSome(ctx, auth.Viewer, "release.show"); err != nil {
 		return Release{}, err
 	}
 	r, err := l.cfg.Repository.Release(ctx, identity)
 	if err != nil {
 		return Release{}, err
 	}
+	if err := l.within(ctx, "release.show", r.Manifest.Manifest().DeviceType); err != nil {
+		return Release{}, err
+	}
 	return l.releaseOf(ctx, r)
 }
 
 func (l local) WithdrawRelease(ctx context.Context, identity manifest.Digest, why string) error {
-	if err := l.allow(ctx, auth.Administrator, "release.withdraw"); err != nil {
+	if err := l.allowSome(ctx, auth.Administrator, "release.withdraw"); err != nil {
+		return err
+	}
+	r, err := l.cfg.Repository.Release(ctx, identity)
+	if err != nil {
+		return err
+	}
+	if err := l.within(ctx, "release.withdraw", r.Manifest.Manifest().DeviceType); err != nil {
 		return err
 	}
 	if err := l.cfg.Repository.Withdraw(ctx, l.as(), identity, why); err != nil {
@@ -333,7 +337,7 @@ func (l local) WithdrawRelease(ctx context.Context, identity manifest.Digest, wh
 }
 
 func (l local) AddKeyset(ctx context.Context, bundle trust.Bundle) (Keyset, error) {
-	if err := l.allow(ctx, auth.Publisher, "keyset.add"); err != nil {
+	if err := l.allow(ctx, auth.Publisher, "keyset.add", keysetTypes(bundle)...); err != nil {
 		return Keyset{}, err
 	}
 	if err := l.mayIntroduce(ctx, bundle); err != nil {
@@ -360,14 +364,14 @@ func (l local) mayIntroduce(ctx context.Context, bundle trust.Bundle) error {
 			return err
 		}
 		if !slices.Contains(types, ks.DeviceType) {
-			return l.allow(ctx, auth.Administrator, "type:"+ks.DeviceType)
+			return l.allow(ctx, auth.Administrator, "keyset.add", ks.DeviceType)
 		}
 	}
 	return nil
 }
 
 func (l local) Keysets(ctx context.Context, deviceType string) ([]Keyset, error) {
-	if err := l.allow(ctx, auth.Viewer, "keyset.list"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "keyset.list", deviceType); err != nil {
 		return nil, err
 	}
 	types, err := l.types(ctx, deviceType)

@@ -71,22 +71,29 @@ func (l local) VerifyAudit(ctx context.Context, checkpoints [][]byte) (AuditStat
 }
 
 func (l local) AddToken(ctx context.Context, t auth.NewOperator) (auth.Token, error) {
-	if err := l.allow(ctx, auth.Administrator, "token.add"); err != nil {
+	if err := l.allowWide(ctx, auth.Administrator, "token.add"); err != nil {
 		return "", err
 	}
 	return l.operators.Add(ctx, l.actor, t)
 }
 
 func (l local) Tokens(ctx context.Context) ([]auth.Operator, error) {
-	if err := l.allow(ctx, auth.Administrator, "token.list"); err != nil {
+	if err := l.allowWide(ctx, auth.Administrator, "token.list"); err != nil {
 		return nil, err
 	}
 	return l.operators.List(ctx)
 }
 
 func (l local) RevokeToken(ctx context.Context, name string) error {
-	if err := l.allow(ctx, auth.Administrator, "token.revoke"); err != nil {
+	if err := l.allowWide(ctx, auth.Administrator, "token.revoke"); err != nil {
 		return err
 	}
 	return l.operators.Revoke(ctx, l.actor, name)
+}
+
+func (l local) RotateToken(ctx context.Context, name string) (auth.Token, error) {
+	if err := l.allowWide(ctx, auth.Administrator, "token.rotate"); err != nil {
+		return "", err
+	}
+	return l.operators.Rotate(ctx, l.actor, name)
 }

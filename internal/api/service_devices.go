@@ -10,14 +10,14 @@ import (
 )
 
 func (l local) AddDevice(ctx context.Context, d fleet.NewDevice) (fleet.Provisioning, error) {
-	if err := l.allow(ctx, auth.Administrator, "device.add"); err != nil {
+	if err := l.allow(ctx, auth.Administrator, "device.add", d.DeviceType); err != nil {
 		return fleet.Provisioning{}, err
 	}
 	return l.cfg.Fleet.Add(ctx, l.actor, d)
 }
 
 func (l local) AddEnrolmentCode(ctx context.Context, c fleet.NewCode) (EnrolmentCode, error) {
-	if err := l.allow(ctx, auth.Administrator, "enrolment.add"); err != nil {
+	if err := l.allow(ctx, auth.Administrator, "enrolment.add", c.DeviceType); err != nil {
 		return EnrolmentCode{}, err
 	}
 	code, expires, err := l.cfg.Fleet.AddCode(ctx, l.actor, c)
@@ -25,7 +25,7 @@ func (l local) AddEnrolmentCode(ctx context.Context, c fleet.NewCode) (Enrolment
 }
 
 func (l local) Devices(ctx context.Context, q DeviceQuery) ([]Device, error) {
-	if err := l.allow(ctx, auth.Viewer, "device.list"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "device.list", q.DeviceType); err != nil {
 		return nil, err
 	}
 	if q.Limit < 0 || q.Limit > MaxPage {
@@ -55,8 +55,21 @@ func (l local) Devices(ctx context.Context, q DeviceQuery) ([]Device, error) {
 	return list, nil
 }
 
+// countDevices counts the devices that the actor may see.
+func (l local) countDevices() (n int) {
+	if len(l.actor.Scope.DeviceTypes) == 0 {
+		return l.cfg.Fleet.Count()
+	}
+	for _, t := range l.actor.Scope.DeviceTypes {
+		for page := l.cfg.Fleet.Devices(t, fleet.Ref{}, MaxPage); len(page) > 0; page = l.cfg.Fleet.Devices(t, page[len(page)-1].Ref, MaxPage) {
+			n += len(page)
+		}
+	}
+	return n
+}
+
 func (l local) Device(ctx context.Context, ref fleet.Ref) (Device, error) {
-	if err := l.allow(ctx, auth.Viewer, "device.show"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "device.show", ref.DeviceType); err != nil {
 		return Device{}, err
 	}
 	d, err := l.cfg.Fleet.Device(ref)
@@ -67,14 +80,14 @@ func (l local) Device(ctx context.Context, ref fleet.Ref) (Device, error) {
 }
 
 func (l local) RevokeDevice(ctx context.Context, ref fleet.Ref, why string) error {
-	if err := l.allow(ctx, auth.Administrator, "device.revoke"); err != nil {
+	if err := l.allow(ctx, auth.Administrator, "device.revoke", ref.DeviceType); err != nil {
 		return err
 	}
 	return l.cfg.Fleet.Revoke(ctx, l.actor, ref, why)
 }
 
 func (l local) RetryDevice(ctx context.Context, ref fleet.Ref) error {
-	if err := l.allow(ctx, auth.Administrator, "device.retry"); err != nil {
+	if err := l.allow(ctx, auth.Administrator, "device.retry", ref.DeviceType); err != nil {
 		return err
 	}
 	return l.cfg.Fleet.Retry(ctx, l.actor, ref)

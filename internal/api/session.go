@@ -28,7 +28,7 @@ func (s *Service) Session(ctx context.Context, id auth.Token, used bool, r *http
 	if err != nil {
 		return auth.Actor{}, err
 	}
-	return auth.Actor{Name: "token:" + op.Name, Role: op.Role, Address: r.RemoteAddr}, nil
+	return op.Actor(r.RemoteAddr), nil
 }
 
 // Logout ends a session. One that is over already is no error.

@@ -30,7 +30,9 @@ type verifyJSON struct {
 type newTokenJSON struct {
 	Name         string    `json:"name"`
 	Role         auth.Role `json:"role"`
-	ValidSeconds int64     `json:"valid_seconds"`
+	ValidSeconds int64     `json:"valid_seconds"` // 0: auth.DefaultTokenLife
+	Forever      bool      `json:"forever"`
+	auth.Scope
 }
 
 type tokenJSON struct {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/store"
@@ -19,45 +22,46 @@ var (
 	ErrInvalid      = errors.New("invalid request")
 )
 
-// An Actor is who does something, for the audit log and for authorisation. The
-// zero value may do nothing.
-type Actor struct {
-	Name    string // "user:alice", "system"
-	Role    Role
-	Address string // where the request came from; empty: this machine
-}
-
-// Require refuses (ErrForbidden) who has less than the role needed.
-func (a Actor) Require(needed Role) error {
-	if a.Role < needed {
-		return fmt.Errorf("%s is %s, this needs %s: %w", a.Name, a.Role, needed, ErrForbidden)
-	}
-	return nil
-}
-
-// Entry returns the audit entry of something that the actor does.
-func (a Actor) Entry(action, object string) audit.Entry {
-	return audit.Entry{Actor: a.Name, Action: action, Object: object, Address: a.Address}
-}
-
 // An Operator is a token's owner.
 type Operator struct {
-	Name      string    `json:"name"`
-	Role      Role      `json:"role"`
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+	Scope
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
+	RotatedAt time.Time `json:"rotated_at,omitzero"` // when the secret was last replaced; zero: never
+	UsedAt    time.Time `json:"used_at,omitzero"`    // to the minute; zero: never
 }
+
+// Actor returns the operator as who does something from an address.
+func (o Operator) Actor(address string) Actor {
+	return Actor{Name: "token:" + o.Name, Role: o.Role, Address: address, Scope: o.Scope}
+}
+
+// The life of a token.
+const (
+	DefaultTokenLife               = 90 * 24 * time.Hour
+	Forever          time.Duration = math.MaxInt64
+)
 
 // NewOperator asks for a token.
 type NewOperator struct {
 	Name  string        // a name as in package manifest, unique
 	Role  Role          // Viewer or more
-	Valid time.Duration // 0: for ever
+	Scope Scope         // what narrows the role
+	Valid time.Duration // 0: DefaultTokenLife; Forever: until it is revoked
 }
 
 // Operators are the operators' tokens in the store.
 type Operators struct {
-	DB *store.DB
+	DB   *store.DB
+	uses *uses // nil: not noted
+}
+
+// OpenOperators returns the tokens of a server, which notes when they are used;
+// call WriteUses now and then.
+func OpenOperators(db *store.DB) Operators {
+	return Operators{DB: db, uses: &uses{at: map[string]time.Time{}}}
 }
 
 // Add makes a token.
@@ -68,19 +72,29 @@ func (o Operators) Add(ctx context.Context, by Actor, n NewOperator) (Token, err
 	if n.Role < Viewer || n.Role > Administrator || n.Valid < 0 {
 		return "", fmt.Errorf("add token %s: %w: role %s, valid for %s", n.Name, ErrInvalid, n.Role, n.Valid)
 	}
+	if err := n.Scope.Validate(); err != nil {
+		return "", fmt.Errorf("add token %s: %w: %v", n.Name, ErrInvalid, err)
+	}
+	if n.Valid == 0 {
+		n.Valid = DefaultTokenLife
+	}
+	scope, err := encodeScope(n.Scope)
+	if err != nil {
+		return "", fmt.Errorf("add token %s: %w", n.Name, err)
+	}
 	token := NewToken(OperatorPrefix)
 	hash := token.Hash()
-	err := o.DB.Change(ctx, by.Entry("token.add", "token:"+n.Name), func(tx *store.Tx) error {
-		op := Operator{Name: n.Name, Role: n.Role, CreatedAt: tx.Now()}
+	err = o.DB.Change(ctx, by.Entry("token.add", "token:"+n.Name), func(tx *store.Tx) error {
+		op := Operator{Name: n.Name, Role: n.Role, Scope: n.Scope, CreatedAt: tx.Now()}
 		var expires any
-		if n.Valid > 0 {
+		if n.Valid != Forever {
 			op.ExpiresAt = op.CreatedAt.Add(n.Valid)
 			expires = op.ExpiresAt.UnixMilli()
 		}
 		tx.Audit().After = audit.JSON(op)
-		rows, err := tx.Exec(`INSERT INTO operator_tokens (name, hash, role, created_ms, created_by, expires_ms)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING`,
-			op.Name, hash[:], int64(op.Role), op.CreatedAt.UnixMilli(), by.Name, expires)
+		rows, err := tx.Exec(`INSERT INTO operator_tokens (name, hash, role, created_ms, created_by, expires_ms, scope)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING`,
+			op.Name, hash[:], int64(op.Role), op.CreatedAt.UnixMilli(), by.Name, expires, scope)
 		if err == nil && rows == 0 {
 			return ErrExists
 		}
@@ -113,9 +127,11 @@ func (o Operators) byHash(ctx context.Context, hash TokenHash) (Operator, error)
 	if err != nil {
 		return Operator{}, fmt.Errorf("authenticate: %w", err)
 	}
-	if !op.ExpiresAt.IsZero() && !o.DB.Now().Before(op.ExpiresAt) {
+	now := o.DB.Now()
+	if !op.ExpiresAt.IsZero() && !now.Before(op.ExpiresAt) {
 		return Operator{}, ErrUnauthorized
 	}
+	o.uses.saw(op.Name, now)
 	return op, nil
 }
 
@@ -125,6 +141,9 @@ func (o Operators) List(ctx context.Context) ([]Operator, error) {
 	err := o.DB.View(ctx, func(tx *store.Tx) error {
 		return tx.Each(operatorColumns+` ORDER BY name`, nil, func(scan func(...any) error) error {
 			op, err := scanOperator(scan)
+			if last := o.uses.last(op.Name); last.After(op.UsedAt) {
+				op.UsedAt = last
+			}
 			list = append(list, op)
 			return err
 		})
@@ -150,17 +169,37 @@ func (o Operators) Revoke(ctx context.Context, by Actor, name string) error {
 	return nil
 }
 
-const operatorColumns = `SELECT name, role, created_ms, COALESCE(expires_ms, 0) FROM operator_tokens`
+const operatorColumns = `SELECT name, role, scope, created_ms, COALESCE(expires_ms, 0), rotated_ms, used_ms FROM operator_tokens`
 
 func scanOperator(scan func(...any) error) (Operator, error) {
 	var op Operator
-	var role, created, expires int64
-	if err := scan(&op.Name, &role, &created, &expires); err != nil {
+	var scope string
+	var role, created, expires, rotated, used int64
+	if err := scan(&op.Name, &role, &scope, &created, &expires, &rotated, &used); err != nil {
 		return Operator{}, err
 	}
-	op.Role, op.CreatedAt = Role(role), time.UnixMilli(created).UTC()
-	if expires > 0 {
-		op.ExpiresAt = time.UnixMilli(expires).UTC()
+	if scope != "" { // one that cannot be read is no reason to narrow nothing
+		if err := json.Unmarshal([]byte(scope), &op.Scope, json.RejectUnknownMembers(true)); err != nil {
+			return Operator{}, fmt.Errorf("scope of token %s: %w", op.Name, err)
+		}
 	}
+	op.Role, op.CreatedAt = Role(role), time.UnixMilli(created).UTC()
+	op.ExpiresAt, op.RotatedAt, op.UsedAt = momentOf(expires), momentOf(rotated), momentOf(used)
 	return op, nil
+}
+
+// encodeScope returns what is stored of a scope, nothing if it narrows nothing.
+func encodeScope(s Scope) (string, error) {
+	if s.IsZero() {
+		return "", nil
+	}
+	raw, err := json.Marshal(s)
+	return string(raw), err
+}
+
+func momentOf(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }

@@ -14,7 +14,7 @@ const (
 	NoRole        Role = iota
 	Viewer             // sees everything but secrets
 	Publisher          // adds keysets and signed releases
-	Approver           // reserved: starts and stops rollouts
+	Approver           // starts, stops and approves rollouts
 	Administrator      // devices, tokens, withdrawal
 )
 

@@ -26,6 +26,7 @@ var phrases = map[string]string{
 	"device.download":  "began to download",
 	"enrolment.add":    "made an enrolment code for {}",
 	"token.add":        "made {}",
+	"token.rotate":     "replaced the secret of {}",
 	"token.revoke":     "revoked {}",
 	"session.open":     "logged in to the console",
 	"session.close":    "logged out of the console",
