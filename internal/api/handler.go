@@ -22,7 +22,14 @@ type Handler struct {
 	log     *slog.Logger
 	metrics http.Handler
 	mux     *http.ServeMux
+	served  []Route
 }
+
+// A Route is a method of a path, as http.ServeMux has its patterns.
+type Route struct{ Method, Path string }
+
+// Routes returns everything that is served.
+func (h *Handler) Routes() []Route { return h.served }
 
 // NewHandler returns a handler of the paths under /api/v1/, and of /metrics,
 // which metrics answers for whoever may see it; nil: there is no such path.
@@ -45,6 +52,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type serve func(m local, w http.ResponseWriter, r *http.Request) error
 
 func (h *Handler) handle(method, path string, serve serve) {
+	h.served = append(h.served, Route{method, path})
 	h.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) {
 		if err := h.serve(serve, w, r); err != nil {
 			h.fail(w, r, err)

@@ -10,7 +10,7 @@ import (
 )
 
 func (l local) CreateRollout(ctx context.Context, spec rollout.Spec) (rollout.Rollout, error) {
-	if err := l.allow(ctx, auth.Publisher, "rollout.create"); err != nil {
+	if err := l.allow(ctx, auth.Publisher, "rollout.create", spec.DeviceType); err != nil {
 		return rollout.Rollout{}, err
 	}
 	r, err := l.cfg.Rollouts.Create(ctx, l.actor, spec)
@@ -18,14 +18,14 @@ func (l local) CreateRollout(ctx context.Context, spec rollout.Spec) (rollout.Ro
 }
 
 func (l local) PlanRollout(ctx context.Context, spec rollout.Spec) (rollout.Plan, error) {
-	if err := l.allow(ctx, auth.Viewer, "rollout.plan"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "rollout.plan", spec.DeviceType); err != nil {
 		return rollout.Plan{}, err
 	}
 	return l.cfg.Rollouts.Plan(ctx, spec)
 }
 
 func (l local) Rollouts(ctx context.Context, q rollout.Query) ([]rollout.Rollout, error) {
-	if err := l.allow(ctx, auth.Viewer, "rollout.list"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "rollout.list", q.DeviceType); err != nil {
 		return nil, err
 	}
 	limit, err := pageOf("rollouts", q.Limit)
@@ -37,14 +37,26 @@ func (l local) Rollouts(ctx context.Context, q rollout.Query) ([]rollout.Rollout
 }
 
 func (l local) Rollout(ctx context.Context, name string) (rollout.Rollout, error) {
-	if err := l.allow(ctx, auth.Viewer, "rollout.show"); err != nil {
+	return l.rollout(ctx, auth.Viewer, "rollout.show", name)
+}
+
+// rollout finds a rollout for an actor who may do something with it.
+func (l local) rollout(ctx context.Context, needed auth.Role, action, name string) (rollout.Rollout, error) {
+	if err := l.allowSome(ctx, needed, action); err != nil {
 		return rollout.Rollout{}, err
 	}
-	return l.cfg.Rollouts.Show(ctx, name)
+	r, err := l.cfg.Rollouts.Show(ctx, name)
+	if err != nil {
+		return rollout.Rollout{}, err
+	}
+	if err := l.within(ctx, action, r.DeviceType); err != nil {
+		return rollout.Rollout{}, err
+	}
+	return r, nil
 }
 
 func (l local) RolloutDevices(ctx context.Context, name string, q rollout.DeviceQuery) ([]rollout.Device, error) {
-	if err := l.allow(ctx, auth.Viewer, "rollout.devices"); err != nil {
+	if _, err := l.rollout(ctx, auth.Viewer, "rollout.devices", name); err != nil {
 		return nil, err
 	}
 	limit, err := pageOf("devices of a rollout", q.Limit)
@@ -72,7 +84,7 @@ func (l local) ActOnRollout(ctx context.Context, name string, action rollout.Act
 	if action == rollout.Delete {
 		needed = auth.Publisher
 	}
-	if err := l.allow(ctx, needed, "rollout."+string(action)); err != nil {
+	if _, err := l.rollout(ctx, needed, "rollout."+string(action), name); err != nil {
 		return rollout.Rollout{}, err
 	}
 	r, err := l.cfg.Rollouts.Act(ctx, l.actor, name, action, why)
@@ -90,14 +102,14 @@ func (l local) DeviceTypes(ctx context.Context) ([]rollout.TypeSettings, error) 
 }
 
 func (l local) DeviceType(ctx context.Context, deviceType string) (rollout.TypeSettings, error) {
-	if err := l.allow(ctx, auth.Viewer, "type.show"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "type.show", deviceType); err != nil {
 		return rollout.TypeSettings{}, err
 	}
 	return l.cfg.Rollouts.Type(ctx, deviceType)
 }
 
 func (l local) SetDeviceType(ctx context.Context, settings rollout.TypeSettings) (rollout.TypeSettings, error) {
-	if err := l.allow(ctx, auth.Administrator, "type.set"); err != nil {
+	if err := l.allow(ctx, auth.Administrator, "type.set", settings.DeviceType); err != nil {
 		return rollout.TypeSettings{}, err
 	}
 	return l.cfg.Rollouts.SetType(ctx, l.actor, settings)
