@@ -95,13 +95,13 @@ type Management interface {
 // Info says what a server is.
 type Info struct {
 	Vendor      string    `json:"vendor"`
-	PublicURL   string    `json:"public_url"`  // under which devices reach it; empty: not set
-	Fingerprint string    `json:"fingerprint"` // SHA-256 of the TLS certificate, in hex; empty: unknown here
-	DeviceTypes []string  `json:"device_types"`
-	Devices     int       `json:"devices"`
-	Role        auth.Role `json:"role"` // of who asks
-	auth.Scope            // of who asks
-	AuditKey    []byte    `json:"audit_key"` // COSE_Key that verifies checkpoints; empty: none here
+	PublicURL   string    `json:"public_url"`        // under which devices reach it; empty: not set
+	Fingerprint string    `json:"fingerprint"`       // SHA-256 of the TLS certificate, in hex; empty: unknown here
+	DeviceTypes []string  `json:"device_types"`      // that who asks may see
+	Devices     int       `json:"devices"`           // of those
+	Role        auth.Role `json:"role"`              // of who asks
+	Actions     []string  `json:"actions,omitempty"` // that who asks is bound to; none: his role alone bounds him
+	AuditKey    []byte    `json:"audit_key"`         // COSE_Key that verifies checkpoints; empty: none here
 }
 
 // Release is a published release.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/secure-ota/secure-ota/docs/spec"
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
@@ -30,6 +31,13 @@ const headerUploadOffset = "Upload-Offset"
 func (h *Handler) routes() {
 	h.handle("GET", "/api/v1/info", func(m local, w http.ResponseWriter, r *http.Request) error {
 		return answer(w)(m.Info(r.Context()))
+	})
+	h.handle("GET", "/api/v1/openapi.yaml", func(m local, w http.ResponseWriter, r *http.Request) error {
+		if err := m.allowSome(r.Context(), auth.Viewer, "info"); err != nil {
+			return err
+		}
+		protocol.WriteBytes(w, http.StatusOK, "application/yaml", spec.OpenAPI)
+		return nil
 	})
 	h.handle("GET", "/api/v1/uploads/{digest}", getUpload)
 	h.handle("PATCH", "/api/v1/uploads/{digest}", patchUpload)

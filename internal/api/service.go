@@ -127,7 +127,7 @@ func (l local) Info(ctx context.Context) (Info, error) {
 	types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return !l.actor.Scope.Covers(t) })
 	info := Info{
 		Vendor: l.cfg.Vendor, PublicURL: l.cfg.PublicURL, Fingerprint: l.cfg.Fingerprint,
-		DeviceTypes: append([]string{}, types...), Devices: l.countDevices(), Role: l.actor.Role, Scope: l.actor.Scope,
+		DeviceTypes: append([]string{}, types...), Devices: l.countDevices(), Role: l.actor.Role, Actions: l.actor.Scope.Actions,
 	}
 	if info.Vendor == "" && len(types) > 0 {
 		latest, err := l.cfg.Repository.LatestKeyset(ctx, types[0])
