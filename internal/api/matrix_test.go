@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"net/netip"
 	"strings"
 	"testing"
@@ -157,6 +158,19 @@ var rights = []right{
 	{api.Route{"GET", "/api/v1/devices"}, auth.Viewer, ownType, "device.list", 200, get("/api/v1/devices?device_type=sensor_v1")},
 	{api.Route{"GET", "/api/v1/devices"}, auth.Viewer, allTypes, "device.list", 200, get("/api/v1/devices")},
 	{api.Route{"GET", "/api/v1/devices/{type}/{id}"}, auth.Viewer, ownType, "device.show", 200, func(w *world) (string, string, string) { return w.device(), "", "" }},
+	{api.Route{"GET", "/api/v1/devices/{type}/{id}/history"}, auth.Viewer, ownType, "device.history", 200, func(w *world) (string, string, string) {
+		return w.device() + "/history", "", ""
+	}},
+	{api.Route{"PATCH", "/api/v1/devices/{type}/{id}"}, auth.Approver, ownType, "device.edit", 200, func(w *world) (string, string, string) {
+		return w.device(), "application/json", `{"hold":true}`
+	}},
+	{api.Route{"POST", "/api/v1/devices/edit"}, auth.Approver, allTypes, "device.edit", 200, func(w *world) (string, string, string) {
+		return "/api/v1/devices/edit", "application/json", fmt.Sprintf(`{"filter":"id=%s","edit":{"hold":true}}`, path.Base(w.device()))
+	}},
+	{api.Route{"POST", "/api/v1/devices/edit"}, auth.Viewer, allTypes, "device.edit", 200, func(*world) (string, string, string) {
+		return "/api/v1/devices/edit", "application/json", `{"filter":"type=sensor_v1","edit":{"hold":true},"dry_run":true}`
+	}},
+	{api.Route{"GET", "/api/v1/fleet/summary"}, auth.Viewer, allTypes, "fleet.summary", 200, get("/api/v1/fleet/summary")},
 	{api.Route{"POST", "/api/v1/devices/{type}/{id}/revoke"}, auth.Administrator, ownType, "device.revoke", 204, func(w *world) (string, string, string) {
 		return w.device() + "/revoke", "application/json", why
 	}},

@@ -72,6 +72,11 @@ func (l local) Device(ctx context.Context, ref fleet.Ref) (Device, error) {
 	if err := l.allow(ctx, auth.Viewer, "device.show", ref.DeviceType); err != nil {
 		return Device{}, err
 	}
+	return l.showDevice(ref)
+}
+
+// showDevice is Device for who was allowed to do something with it.
+func (l local) showDevice(ref fleet.Ref) (Device, error) {
 	d, err := l.cfg.Fleet.Device(ref)
 	if err != nil {
 		return Device{}, err

@@ -12,13 +12,13 @@ import (
 )
 
 func (l local) EditDevice(ctx context.Context, ref fleet.Ref, edit fleet.Edit, why string) (Device, error) {
-	if err := l.allow(ctx, auth.Approver, "device.edit"); err != nil {
+	if err := l.allow(ctx, auth.Approver, "device.edit", ref.DeviceType); err != nil {
 		return Device{}, err
 	}
 	if err := l.cfg.Fleet.Edit(ctx, l.actor, ref, edit, why); err != nil {
 		return Device{}, err
 	}
-	return l.Device(ctx, ref)
+	return l.showDevice(ref)
 }
 
 func (l local) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, error) {
@@ -62,7 +62,7 @@ func (l local) FleetSummary(ctx context.Context, text, label string) (fleet.Summ
 }
 
 func (l local) DeviceHistory(ctx context.Context, ref fleet.Ref, q HistoryQuery) ([]LifeEvent, error) {
-	if err := l.allow(ctx, auth.Viewer, "device.history"); err != nil {
+	if err := l.allow(ctx, auth.Viewer, "device.history", ref.DeviceType); err != nil {
 		return nil, err
 	}
 	if _, err := l.cfg.Fleet.Device(ref); err != nil {

@@ -19,6 +19,8 @@ var phrases = map[string]string{
 	"keyset.add":       "published a keyset",
 	"device.add":       "added {}",
 	"device.enrol":     "enrolled",
+	"device.edit":      "edited {}",
+	"devices.edit":     "edited devices",
 	"device.revoke":    "revoked {}",
 	"device.retry":     "told {} to try again what it rejected",
 	"device.state":     "showed a new state",

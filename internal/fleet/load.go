@@ -30,7 +30,12 @@ func (f *Fleet) begin(ctx context.Context) (err error) {
 	if f.seenRevision, err = f.db.Revision(ctx, topicSeen); err != nil {
 		return err
 	}
-	return f.refreshSnapshot(ctx)
+	now := f.cfg.Now()
+	if err := f.refreshSnapshot(ctx); err != nil {
+		return err
+	}
+	f.refreshed.Store(now.UnixMilli())
+	return nil
 }
 
 // keepLoading reads the fleet, and tries again until it is read or Close ends
