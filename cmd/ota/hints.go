@@ -7,6 +7,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/internal/inventory"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
 )
@@ -50,6 +51,8 @@ func onlineHints() []hint.Entry {
 		{Err: repository.ErrDamaged, Hint: "ota fsck says what is damaged; restore it from a backup"},
 		{Err: filter.ErrInvalid, Hint: "docs/filters.md has all fields and examples; put the filter in single quotes"},
 		{Err: errUnconfirmed, Hint: "if these are the devices you mean, add --yes"},
+		{Err: errImportRefused, Hint: "correct the file where it says; --dry-run tries it again"},
+		{Err: inventory.ErrMalformed, Hint: "docs/fleet.md describes the columns; ota device export writes such a file"},
 		{Err: fleet.ErrTooManyDevices, Hint: "narrow the filter, or say that there may be so many: --limit N"},
 		{Err: fleet.ErrNoRelease, Hint: "ota release list TYPE shows the versions; one that was withdrawn is not on offer"},
 		{Err: fleet.ErrExists, Hint: "it exists; to give it new keys: ota device add TYPE ID --enrol --again, for a microcontroller ota device provision TYPE ID --rotate-key"},

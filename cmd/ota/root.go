@@ -61,6 +61,7 @@ func onlineCommands(e *env.Env) []command.Lazy {
 				deviceAddCommand(e), deviceListCommand(e), deviceShowCommand(e), deviceHistoryCommand(e),
 				deviceLabelCommand(e), deviceNoteCommand(e), deviceHoldCommand(e), deviceUnholdCommand(e),
 				devicePinCommand(e), deviceUnpinCommand(e), deviceUpdateNowCommand(e),
+				deviceExportCommand(e), deviceImportCommand(e),
 				deviceRevokeCommand(e), deviceRetryCommand(e), deviceProvisionCommand(e))
 		}},
 		{Name: "token", Make: func() *cobra.Command {

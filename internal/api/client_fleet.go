@@ -28,6 +28,11 @@ func (c *Client) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, 
 	return postJSON[fleet.Edited](ctx, c, "/api/v1/devices/edit", e)
 }
 
+// ImportDevices implements Management.
+func (c *Client) ImportDevices(ctx context.Context, in fleet.Import) (fleet.Imported, error) {
+	return postJSON[fleet.Imported](ctx, c, "/api/v1/devices/import", in)
+}
+
 // DeviceHistory implements Management.
 func (c *Client) DeviceHistory(ctx context.Context, ref fleet.Ref, q HistoryQuery) ([]LifeEvent, error) {
 	path, err := devicePath(ref)

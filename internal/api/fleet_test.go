@@ -63,6 +63,13 @@ func TestAFleetInTheHandsOfAnOperator(t *testing.T) {
 			len(sum.Cohorts) != 1 || sum.Cohorts[0].Level != fleet.Keyed {
 			t.Errorf("summary %+v", sum)
 		}
+		imported := must(m.ImportDevices(ctx, fleet.Import{Update: true, Devices: []fleet.ImportDevice{
+			{Ref: ref("dev-5"), Labels: &map[string]string{"site": "rome"}}, {Ref: ref("dev-0"), Note: new("repaired"), Hold: new(false)},
+		}}))(t)
+		if !imported.Committed || imported.Devices[0].Outcome != fleet.Added || len(imported.Devices[0].Provisioning.UpKey) != 64 ||
+			imported.Devices[1].Outcome != fleet.Updated || ids(api.DeviceQuery{Filter: "note=repaired or label.site=rome"}) != "dev-0 dev-5 " {
+			t.Errorf("imported %+v", imported)
+		}
 		_, noFilter := m.EditDevices(ctx, api.EditDevices{Edit: many.Edit})
 		_, badFilter := m.Devices(ctx, api.DeviceQuery{Filter: "state=ofline"})
 		_, badSort := m.Devices(ctx, api.DeviceQuery{Sort: "colour"})
@@ -156,6 +163,10 @@ func TestWhoMayEditDevices(t *testing.T) {
 			if errors.Is(err, auth.ErrForbidden) == may {
 				t.Errorf("%s: %v", role, err)
 			}
+		}
+		_, err := m.ImportDevices(t.Context(), fleet.Import{Devices: []fleet.ImportDevice{{Ref: ref("dev-1")}}, DryRun: true})
+		if errors.Is(err, auth.ErrForbidden) != (role < auth.Administrator) {
+			t.Errorf("%s imports: %v", role, err)
 		}
 		if _, err := m.EditDevices(t.Context(), api.EditDevices{Filter: "id=dev-1", Edit: hold, DryRun: true}); err != nil {
 			t.Errorf("%s asks what would be: %v", role, err)

@@ -18,6 +18,10 @@ type FleetManagement interface {
 	// EditDevices does the same with all devices that a filter selects.
 	// Approver; a dry run: viewer.
 	EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, error)
+	// ImportDevices adds and edits a page of devices, all or none of them. Of
+	// those that are added it returns the secrets, which are shown this once.
+	// Administrator.
+	ImportDevices(ctx context.Context, in fleet.Import) (fleet.Imported, error)
 	// DeviceHistory tells a device's life by its audit records, the newest
 	// first. Viewer.
 	DeviceHistory(ctx context.Context, ref fleet.Ref, q HistoryQuery) ([]LifeEvent, error)

@@ -332,11 +332,13 @@ func readBundle(r *http.Request) (trust.Bundle, error) {
 	return trust.DecodeBundle(raw)
 }
 
-func readJSON(r *http.Request, v any) error {
+func readJSON(r *http.Request, v any) error { return readLongJSON(r, maxBody, v) }
+
+func readLongJSON(r *http.Request, max int64, v any) error {
 	if protocol.MediaType(r) != typeJSON {
 		return fmt.Errorf("body: %w: want %s", ErrMediaType, typeJSON)
 	}
-	raw, err := protocol.Body(r, maxBody)
+	raw, err := protocol.Body(r, max)
 	if err != nil {
 		return err
 	}

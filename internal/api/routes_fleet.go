@@ -1,6 +1,14 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/secure-ota/secure-ota/internal/fleet"
+)
+
+// maxImport is the longest page of devices, in bytes: MaxImport of them with
+// everything as long as it may be.
+const maxImport = 2 << 20
 
 func (h *Handler) fleetRoutes() {
 	h.handle("PATCH", "/api/v1/devices/{type}/{id}", func(m local, w http.ResponseWriter, r *http.Request) error {
@@ -27,6 +35,13 @@ func (h *Handler) fleetRoutes() {
 			return err
 		}
 		return answer(w)(m.EditDevices(r.Context(), body))
+	})
+	h.handle("POST", "/api/v1/devices/import", func(m local, w http.ResponseWriter, r *http.Request) error {
+		var body fleet.Import
+		if err := readLongJSON(r, maxImport, &body); err != nil {
+			return err
+		}
+		return answer(w)(m.ImportDevices(r.Context(), body))
 	})
 	h.handle("GET", "/api/v1/fleet/summary", func(m local, w http.ResponseWriter, r *http.Request) error {
 		q := r.URL.Query()

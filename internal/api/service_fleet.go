@@ -45,6 +45,13 @@ func (l local) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, er
 	return l.cfg.Fleet.EditMany(ctx, l.actor, fleet.EditMany{Filter: wanted, Edit: e.Edit, Why: e.Why, Limit: e.Limit, DryRun: e.DryRun})
 }
 
+func (l local) ImportDevices(ctx context.Context, in fleet.Import) (fleet.Imported, error) {
+	if err := l.allow(ctx, auth.Administrator, "device.import"); err != nil {
+		return fleet.Imported{}, err
+	}
+	return l.cfg.Fleet.Import(ctx, l.actor, in)
+}
+
 func (l local) FleetSummary(ctx context.Context, text, label string) (fleet.Summary, error) {
 	if err := l.allow(ctx, auth.Viewer, "fleet.summary"); err != nil {
 		return fleet.Summary{}, err

@@ -126,18 +126,22 @@ func exists(err error) error {
 }
 
 func insert(tx *store.Tx, d *Device, token auth.Token) error {
+	tx.Audit().After = audit.JSON(recordOf(d))
+	return insertRow(tx, d, token)
+}
+
+func insertRow(tx *store.Tx, d *Device, token auth.Token) error {
 	if d.AddedAt.IsZero() {
 		d.AddedAt = tx.Now()
 	}
 	if token != "" {
 		d.Token = token.Hash()
 	}
-	tx.Audit().After = audit.JSON(describe(d))
 	return save(tx, d)
 }
 
-// added is a new device in the audit log.
-type added struct {
+// addRecord is a new device in the audit log.
+type addRecord struct {
 	Level            Level             `json:"level"`
 	Generation       uint32            `json:"generation"`
 	HardwareRevision string            `json:"hardware_revision"`
@@ -147,8 +151,8 @@ type added struct {
 	Pin              string            `json:"pin,omitempty"`
 }
 
-func describe(d *Device) added {
-	return added{d.Level, d.Generation, d.HardwareRevision, d.Labels, d.Note, d.Hold, d.Pin}
+func recordOf(d *Device) addRecord {
+	return addRecord{d.Level, d.Generation, d.HardwareRevision, d.Labels, d.Note, d.Hold, d.Pin}
 }
 
 // prepare completes d and makes its secrets and its anchor.
