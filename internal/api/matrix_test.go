@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path"
 	"net/netip"
+	"path"
 	"strings"
 	"testing"
 
@@ -171,6 +171,9 @@ var rights = []right{
 		return "/api/v1/devices/edit", "application/json", `{"filter":"type=sensor_v1","edit":{"hold":true},"dry_run":true}`
 	}},
 	{api.Route{"GET", "/api/v1/fleet/summary"}, auth.Viewer, allTypes, "fleet.summary", 200, get("/api/v1/fleet/summary")},
+	{api.Route{"POST", "/api/v1/devices/import"}, auth.Administrator, ownType, "device.import", 200, func(w *world) (string, string, string) {
+		return "/api/v1/devices/import", "application/json", fmt.Sprintf(`{"devices":[{"device_type":"sensor_v1","device":"new-%d"}]}`, w.number())
+	}},
 	{api.Route{"POST", "/api/v1/devices/{type}/{id}/revoke"}, auth.Administrator, ownType, "device.revoke", 204, func(w *world) (string, string, string) {
 		return w.device() + "/revoke", "application/json", why
 	}},

@@ -46,7 +46,11 @@ func (l local) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, er
 }
 
 func (l local) ImportDevices(ctx context.Context, in fleet.Import) (fleet.Imported, error) {
-	if err := l.allow(ctx, auth.Administrator, "device.import"); err != nil {
+	var types []string
+	for _, d := range in.Devices {
+		types = append(types, d.DeviceType)
+	}
+	if err := l.allow(ctx, auth.Administrator, "device.import", types...); err != nil {
 		return fleet.Imported{}, err
 	}
 	return l.cfg.Fleet.Import(ctx, l.actor, in)
