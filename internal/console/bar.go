@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -111,14 +112,15 @@ const (
 	neutral tone = "none"
 )
 
-// toneOf judges a state of a device (fleet.State) or of a rollout.
-func toneOf(state string) tone {
-	switch state {
-	case "idle", "confirmed", "completed":
+// toneOf judges a state of a device (fleet.State), of a rollout or of a device in
+// one, and the verdict of a plan.
+func toneOf(state any) tone {
+	switch fmt.Sprint(state) {
+	case "idle", "confirmed", "completed", "fits", "has it":
 		return good
-	case "offered", "downloading", "installing", "trial", "running", "scheduled":
+	case "offered", "downloading", "installing", "trial", "running", "scheduled", "awaiting approval", "retrying", "needs first":
 		return busy
-	case "reverted", "refused", "failed", "silent", "halted", "aborted":
+	case "reverted", "refused", "failed", "silent", "halted", "timed out", "cannot", "can never verify":
 		return bad
 	}
 	return neutral

@@ -65,6 +65,14 @@ func (h *Handler) routes() {
 	h.do("POST /releases/new", publishRelease)
 	h.do("POST /releases/{identity}/withdraw", withdrawRelease)
 
+	h.show("GET /rollouts", "rollouts", showRollouts)
+	h.show("GET /rollouts/new", "draft", showNewRollout)
+	h.show("POST /rollouts/plan", "draft", planRollout)
+	h.do("POST /rollouts/new", createRollout)
+	h.show("GET /rollouts/{name}", "rollout", showRollout)
+	h.show("GET /rollouts/{name}/devices", "rollout-devices", showRolloutDevices)
+	h.do("POST /rollouts/{name}/{action}", actOnRollout)
+
 	h.show("GET /audit", "audit", showAudit)
 	h.show("POST /audit/verify", "verified", verifyAudit)
 	h.do("POST /audit/checkpoint", downloadCheckpoint)
@@ -75,6 +83,7 @@ func (h *Handler) routes() {
 	h.show("POST /settings/tokens", "secret", addToken)
 	h.do("POST /settings/tokens/{name}/revoke", revokeToken)
 	h.show("POST /settings/codes", "secret", addCode)
+	h.do("POST /settings/types/{type}", setType)
 
 	h.show("GET /", "", nowhere)
 }

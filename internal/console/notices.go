@@ -9,5 +9,8 @@ var notices = map[string]string{
 	"retry":     "The device will be told to try again what it rejected.",
 	"published": "The release is published.",
 	"withdrawn": "The release is withdrawn.",
+	"drafted":   "The draft is there. It does nothing until it is started.",
+	"deleted":   "The draft is deleted.",
+	"settings":  "The settings are changed.",
 	"token":     "The token is revoked.",
 }

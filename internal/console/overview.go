@@ -14,6 +14,7 @@ type overview struct {
 	Current   int // run the newest release of their type
 	Busy      int // in the middle of an update
 	Attention []concern
+	Rollouts  []rolloutRow // that are on
 	Types     []typeChart
 	Records   []audit.Record
 }
@@ -41,7 +42,16 @@ func showOverview(v *visit) (*page, error) {
 	if o.Records, err = v.AuditRecords(v.ctx(), audit.Filter{Limit: maxRecent}); err != nil {
 		return nil, err
 	}
-	if o.Attention, err = concerns(v, c); err != nil {
+	rollouts, err := allRollouts(v.ctx(), v)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rollouts {
+		if isOn(r.State) {
+			o.Rollouts = append(o.Rollouts, r)
+		}
+	}
+	if o.Attention, err = concerns(v, c, o.Rollouts); err != nil {
 		return nil, err
 	}
 	for _, t := range c {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"html/template"
 	"net/http"
 	"path"
@@ -30,7 +31,7 @@ type page struct {
 
 	Live    template.HTML // the part that the page asks for again
 	LiveURL string
-	IsLive  bool
+	Steer   template.HTML // what can be done, replaced only when that changes
 
 	template string
 	status   int // 0: 200
@@ -56,38 +57,59 @@ func loadPages(assets map[string]asset) map[string]*template.Template {
 	return pages
 }
 
-// deliver renders a page, or only its live part for a page that has it, and
-// nothing at all if that has not changed.
+// deliver renders a page, or only the live part for a page that has it: the
+// block "live" of the template, with the block "steer" if that is another than
+// the page has. Forms stand in there: they stay as they are filled in as long
+// as they have a meaning.
 func (h *Handler) deliver(v *visit, p *page) {
 	p.Who, p.Role, p.May = strings.TrimPrefix(v.actor.Name, "token:"), v.actor.Role.String(), mayOf(v.actor.Role)
 	if p.Notice == "" {
 		p.Notice = notices[v.query(doneParameter)]
 	}
-	p.IsLive = h.pages[p.template].Lookup("live") != nil && v.Method == http.MethodGet
-	if !p.IsLive {
-		h.finish(v, p)
-		return
-	}
-	var live bytes.Buffer
-	if err := h.pages[p.template].ExecuteTemplate(&live, "live", p); err != nil {
+	live, err1 := h.block(p, "live")
+	steer, err2 := h.block(p, "steer")
+	if err := errors.Join(err1, err2); err != nil {
 		h.broken(v.w, err)
 		return
 	}
-	sum := sha256.Sum256(live.Bytes())
-	tag := hex.EncodeToString(sum[:8])
-	query := v.URL.Query()
-	shown := query.Get(liveParameter)
-	query.Del(doneParameter)
-	query.Set(liveParameter, tag)
-	p.Live, p.LiveURL = template.HTML(live.String()), v.URL.Path+"?"+query.Encode() // escaped by the template above
-	switch shown {
-	case "":
+	p.Live, p.Steer = live, steer
+	if live == "" || v.Method != http.MethodGet {
 		h.finish(v, p)
-	case tag:
-		v.w.WriteHeader(http.StatusNoContent)
-	default:
-		h.execute(v.w, http.StatusOK, p, "region")
+		return
 	}
+	query := v.URL.Query()
+	shown, _, _ := strings.Cut(query.Get(liveParameter), ".")
+	_, steered, _ := strings.Cut(query.Get(liveParameter), ".")
+	query.Del(doneParameter)
+	query.Set(liveParameter, tagOf(live)+"."+tagOf(steer))
+	p.LiveURL = v.URL.Path + "?" + query.Encode()
+	switch {
+	case shown == "":
+		h.finish(v, p)
+	case shown == tagOf(live) && steered == tagOf(steer):
+		v.w.WriteHeader(http.StatusNoContent)
+	case steered == tagOf(steer):
+		p.Steer = ""
+		fallthrough
+	default:
+		h.execute(v.w, http.StatusOK, p, "renewal")
+	}
+}
+
+// block renders a block of the page's template, nothing if it has none.
+func (h *Handler) block(p *page, name string) (template.HTML, error) {
+	t := h.pages[p.template]
+	if t == nil || t.Lookup(name) == nil {
+		return "", nil
+	}
+	var text bytes.Buffer
+	err := t.ExecuteTemplate(&text, name, p)
+	return template.HTML(text.String()), err // escaped by the template
+}
+
+func tagOf(text template.HTML) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
 }
 
 // finish renders a whole page.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/server"
@@ -289,6 +290,10 @@ func TestRoles(t *testing.T) {
 	s := otatest.New(t)
 	release := s.Publish("1.0.0", []byte("one"))
 	s.Device("dev-0001")
+	waits := rollout.Spec{Name: "waits", DeviceType: otatest.DeviceType, Release: release.Identity, Stages: []rollout.Stage{{Percent: 100}}}
+	if _, err := s.Management().CreateRollout(t.Context(), waits); err != nil {
+		t.Fatal(err)
+	}
 	device, one := "/devices/sensor_v1/dev-0001", "/releases/"+release.Identity.String()
 	doors := []struct {
 		page, shows, post string
@@ -296,6 +301,10 @@ func TestRoles(t *testing.T) {
 		needs             auth.Role
 	}{
 		{"/releases", "Publish a release", "", nil, auth.Publisher},
+		{"/rollouts", "New rollout", "/rollouts/new", draftForm(release), auth.Publisher},
+		{"/rollouts/waits", "start …", "/rollouts/waits/start", nil, auth.Approver},
+		{"/rollouts/waits", "delete …", "/rollouts/waits/delete", nil, auth.Publisher},
+		{"/settings", "every release to all</option>", "/settings/types/sensor_v1", url.Values{"offer": {"newest"}}, auth.Administrator},
 		{device, "Revoke …", device + "/revoke", url.Values{"why": {"x"}}, auth.Administrator},
 		{device, "", device + "/retry", nil, auth.Administrator},
 		{one, "Withdraw …", one + "/withdraw", url.Values{"why": {"x"}}, auth.Administrator},

@@ -8,6 +8,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
 )
 
@@ -45,6 +46,13 @@ var hints = []struct {
 	{repository.ErrReadOnly, "The server cannot write now; its log says why."},
 	{repository.ErrBusy, "Somebody else is at it. Try again in a moment."},
 	{repository.ErrUploadBusy, "Another upload of this image is under way. Try again when it has ended."},
+	{rollout.ErrAuthor, "Whoever drafted it cannot approve it: another approver or administrator has to."},
+	{rollout.ErrOffer, "Let the device type wait for rollouts: Settings, Device types, or ota type set TYPE --offer rollouts."},
+	{rollout.ErrActive, "End the rollouts first."},
+	{rollout.ErrState, "Somebody, or a threshold, was faster. Look at it again."},
+	{rollout.ErrExists, "Choose another name."},
+	{rollout.ErrCohort, "Bring those devices a keyset or a release first that they can verify; the plan shows which."},
+	{rollout.ErrRelease, "Choose another release."},
 	{api.ErrNotFound, "It does not exist, or not any more."},
 	{fleet.ErrNotFound, "There is no such device."},
 }

@@ -9,12 +9,14 @@ import (
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 )
 
 // settings are what administrators set, and what the server is.
 type settings struct {
 	api.Info
 	Tokens []tokenRow
+	Types  []rollout.TypeSettings
 }
 
 type tokenRow struct {
@@ -28,6 +30,9 @@ func showSettings(v *visit) (*page, error) {
 	s := &settings{}
 	var err error
 	if s.Info, err = v.Info(v.ctx()); err != nil {
+		return nil, err
+	}
+	if s.Types, err = v.DeviceTypes(v.ctx()); err != nil {
 		return nil, err
 	}
 	if v.actor.Role >= auth.Administrator {
@@ -116,4 +121,15 @@ func addCode(v *visit) (*page, error) {
 		What: what, Secret: code.Code, Expires: code.Expires,
 		Use: strings.Join([]string{"ota-agent enrol --server", origin(v), "--code …"}, " "),
 	}}, nil
+}
+
+func setType(v *visit) (string, error) {
+	end, err := dayOf(v.field("support_end"))
+	if err != nil {
+		return "", err
+	}
+	_, err = v.SetDeviceType(v.ctx(), rollout.TypeSettings{
+		DeviceType: v.PathValue("type"), Offer: rollout.Offer(v.field("offer")), Critical: v.field("critical") != "", SupportEnd: end,
+	})
+	return "/settings?done=settings#types", err
 }
