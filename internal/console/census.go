@@ -1,9 +1,8 @@
 package console
 
 import (
-	"context"
+	"strconv"
 
-	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 )
 
@@ -19,28 +18,30 @@ type typeCensus struct {
 	Keysets    map[uint32]int
 }
 
-func takeCensus(ctx context.Context, m api.Management) (census, error) {
-	var c census
-	for after := (fleet.Ref{}); ; {
-		list, err := m.Devices(ctx, api.DeviceQuery{After: after})
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range list {
-			if len(c) == 0 || c[len(c)-1].DeviceType != d.DeviceType { // devices come by type
-				c = append(c, &typeCensus{DeviceType: d.DeviceType, Versions: map[string]int{}, States: map[string]int{}, Keysets: map[uint32]int{}})
-			}
-			t := c[len(c)-1]
-			t.Devices++
-			t.Versions[d.Version]++
-			t.States[d.State]++
-			t.Keysets[d.KeysetVersion]++
-		}
-		if len(list) < api.MaxPage {
-			return c, nil
-		}
-		after = list[len(list)-1].Ref
+// takeCensus counts the devices that the operator may see.
+func takeCensus(v *visit) (census, error) {
+	sum, err := v.summary("", "")
+	if err != nil {
+		return nil, err
 	}
+	var c census
+	for _, t := range sum.Types {
+		of := &typeCensus{DeviceType: t.DeviceType, Devices: t.Devices, Versions: countsOf(t.Versions), States: countsOf(t.States), Keysets: map[uint32]int{}}
+		for _, k := range t.Keysets.Counts {
+			version, _ := strconv.ParseUint(k.Value, 10, 32)
+			of.Keysets[uint32(version)] = k.Devices
+		}
+		c = append(c, of)
+	}
+	return c, nil
+}
+
+func countsOf(f fleet.Facet) map[string]int {
+	m := map[string]int{}
+	for _, c := range f.Counts {
+		m[c.Value] = c.Devices
+	}
+	return m
 }
 
 // of returns the count of a type, an empty one if it has no devices.

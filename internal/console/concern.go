@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 )
 
@@ -63,7 +62,7 @@ func (r rolloutRow) atGate() bool {
 }
 
 func typeConcerns(v *visit) (list []concern, err error) {
-	types, err := v.DeviceTypes(v.ctx())
+	types, err := v.typeSettings()
 	for _, t := range types {
 		if left := t.SupportEnd.Sub(v.now); !t.SupportEnd.IsZero() && left < supportNotice {
 			words := "Support of " + t.DeviceType + " ends on " + day(t.SupportEnd)
@@ -78,7 +77,7 @@ func typeConcerns(v *visit) (list []concern, err error) {
 
 // tokenConcerns are for administrators: others may not list tokens.
 func tokenConcerns(v *visit) (list []concern, err error) {
-	if v.actor.Role < auth.Administrator {
+	if !v.can("token.list") {
 		return nil, nil
 	}
 	tokens, err := v.Tokens(v.ctx())

@@ -27,6 +27,7 @@ type Handler struct {
 	assets  map[string]asset
 	pages   map[string]*template.Template
 	guard   *http.CrossOriginProtection
+	sums    summaries
 	mux     *http.ServeMux
 }
 
@@ -56,6 +57,9 @@ func (h *Handler) routes() {
 
 	h.show("GET /devices", "devices", showDevices)
 	h.show("GET /devices/{type}/{id}", "device", showDevice)
+	h.show("POST /devices/edit", "bulk", askBulkEdit)
+	h.do("POST /devices/edit/yes", bulkEditDevices)
+	h.do("POST /devices/{type}/{id}/edit", editDevice)
 	h.do("POST /devices/{type}/{id}/revoke", revokeDevice)
 	h.do("POST /devices/{type}/{id}/retry", retryDevice)
 

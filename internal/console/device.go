@@ -1,24 +1,24 @@
 package console
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/secure-ota/secure-ota/internal/api"
-	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 )
 
-// maxLife is how many records of a device's life one page shows.
+// maxLife is how many events of a device's life one page shows.
 const maxLife = 50
 
 // deviceLife is a device and what happened to it.
 type deviceLife struct {
 	api.Device
-	Labels []label
-	Life   []audit.Record
-	Older  int64 // seq before which there is more; 0: there is not
+	Labels   []label
+	Life     []api.LifeEvent
+	Older    int64    // seq before which there is more; 0: there is not
+	Versions []string // to which it could be pinned
 }
 
 // label is one group label of a device.
@@ -28,7 +28,7 @@ func labelsOf(labels map[string]string) (list []label) {
 	for key, value := range labels {
 		list = append(list, label{key, value, devicesURL(equal("label."+key, value))})
 	}
-	slices.SortFunc(list, func(a, b label) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(list, func(a, b label) int { return cmp.Compare(a.Key, b.Key) })
 	return list
 }
 
@@ -45,7 +45,7 @@ func showDevice(v *visit) (*page, error) {
 	}
 	life := &deviceLife{Device: d, Labels: labelsOf(d.Labels)}
 	before, _ := strconv.ParseInt(v.query("before"), 10, 64)
-	life.Life, err = v.AuditRecords(v.ctx(), audit.Filter{Object: "device:" + d.Ref.String(), Before: before, Limit: maxLife + 1})
+	life.Life, err = v.DeviceHistory(v.ctx(), d.Ref, api.HistoryQuery{Before: max(before, 0), Limit: maxLife + 1})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,13 @@ func showDevice(v *visit) (*page, error) {
 		life.Life = life.Life[:maxLife]
 		life.Older = life.Life[maxLife-1].Seq
 	}
-	return &page{Title: d.ID, Section: "devices", Data: life}, nil
+	releases, err := v.Releases(v.ctx(), d.DeviceType)
+	for _, r := range releases {
+		if version := r.Version.String(); r.Withdrawal == nil && !slices.Contains(life.Versions, version) {
+			life.Versions = append(life.Versions, version)
+		}
+	}
+	return &page{Title: d.ID, Section: "devices", Data: life}, err
 }
 
 func revokeDevice(v *visit) (string, error) {

@@ -8,12 +8,15 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/filter"
 )
 
 // words are the functions of the templates.
 var words = template.FuncMap{
 	"moment": moment, "rfc3339": rfc3339, "day": day, "span": span, "bytes": bytesInWords, "count": count, "number": number, "number64": func(n int64) string { return number(int(n)) },
-	"percent": percent, "failures": failures, "sentence": sentence, "tone": toneOf, "short": short, "tab": tabOf, "devices": devicesURL, "equal": equal, "where": where,
+	"percent": percent, "failures": failures, "fields": filter.Fields, "evidence": evidenceOf, "sentence": sentence, "tone": toneOf, "short": short, "tab": tabOf, "devices": devicesURL, "equal": equal, "where": where,
 }
 
 // moment is a time to the second in UTC, as every page shows it.
@@ -111,4 +114,19 @@ func percent(part, whole int) string {
 		return "> 99 %"
 	}
 	return strconv.Itoa((part*100+whole/2)/whole) + " %"
+}
+
+// evidenceOf says whose word an event of a device's life is.
+func evidenceOf(e api.LifeEvent) string {
+	switch e.Evidence {
+	case api.EvidenceReport:
+		return "its authenticated report"
+	case api.EvidenceCheck:
+		return "its authenticated check"
+	case api.EvidenceClaim:
+		return "somebody's claim"
+	case api.EvidenceServer:
+		return "the server"
+	}
+	return e.Actor
 }

@@ -22,11 +22,11 @@ type keysetRow struct {
 }
 
 func showKeys(v *visit) (*page, error) {
-	keysets, err := v.Keysets(v.ctx(), "")
+	keysets, err := v.keysets()
 	if err != nil {
 		return nil, err
 	}
-	c, err := takeCensus(v.ctx(), v)
+	c, err := takeCensus(v)
 	if err != nil {
 		return nil, err
 	}

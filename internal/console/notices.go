@@ -6,6 +6,8 @@ const doneParameter = "done"
 
 var notices = map[string]string{
 	"revoked":   "The device is revoked.",
+	"edited":    "It is changed.",
+	"bulk":      "The devices are changed.",
 	"retry":     "The device will be told to try again what it rejected.",
 	"published": "The release is published.",
 	"withdrawn": "The release is withdrawn.",

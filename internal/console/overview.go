@@ -31,18 +31,20 @@ type typeChart struct {
 
 func showOverview(v *visit) (*page, error) {
 	o := &overview{}
-	c, err := takeCensus(v.ctx(), v)
+	c, err := takeCensus(v)
 	if err != nil {
 		return nil, err
 	}
-	releases, err := v.Releases(v.ctx(), "")
+	releases, err := v.releases()
 	if err != nil {
 		return nil, err
 	}
-	if o.Records, err = v.AuditRecords(v.ctx(), audit.Filter{Limit: maxRecent}); err != nil {
-		return nil, err
+	if v.can("audit.list") {
+		if o.Records, err = v.AuditRecords(v.ctx(), audit.Filter{Limit: maxRecent}); err != nil {
+			return nil, err
+		}
 	}
-	rollouts, err := allRollouts(v.ctx(), v)
+	rollouts, err := allRollouts(v)
 	if err != nil {
 		return nil, err
 	}

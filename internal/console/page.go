@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 )
 
@@ -27,12 +28,12 @@ type page struct {
 	Vendor  string
 	Who     string // operator's name
 	Role    string
-	May     may
 
 	Live    template.HTML // the part that the page asks for again
 	LiveURL string
 	Steer   template.HTML // what can be done, replaced only when that changes
 
+	actor    auth.Actor
 	template string
 	status   int // 0: 200
 }
@@ -62,7 +63,7 @@ func loadPages(assets map[string]asset) map[string]*template.Template {
 // the page has. Forms stand in there: they stay as they are filled in as long
 // as they have a meaning.
 func (h *Handler) deliver(v *visit, p *page) {
-	p.Who, p.Role, p.May = strings.TrimPrefix(v.actor.Name, "token:"), v.actor.Role.String(), mayOf(v.actor.Role)
+	p.Who, p.Role, p.actor = strings.TrimPrefix(v.actor.Name, "token:"), v.actor.Role.String(), v.actor
 	if p.Notice == "" {
 		p.Notice = notices[v.query(doneParameter)]
 	}
@@ -73,7 +74,7 @@ func (h *Handler) deliver(v *visit, p *page) {
 		return
 	}
 	p.Live, p.Steer = live, steer
-	if live == "" || v.Method != http.MethodGet {
+	if live == "" || v.Method != http.MethodGet || p.Problem != nil {
 		h.finish(v, p)
 		return
 	}

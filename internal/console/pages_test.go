@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/manifest"
@@ -26,6 +27,8 @@ func check(t *testing.T, s *otatest.System, id string, nonce uint64, running api
 		t.Fatal(err)
 	}
 }
+
+func auditOf(action string) audit.Filter { return audit.Filter{Action: action} }
 
 // report lets a device report an event.
 func report(t *testing.T, s *otatest.System, r trust.Report) {
@@ -115,7 +118,7 @@ func TestADevicesLife(t *testing.T) {
 	})
 	path := "/devices/sensor_v1/dev-0001"
 	admin := loggedIn(t, s, auth.Administrator)
-	mustShow(t, admin.page(path), "dev-0001", "reverted", "health check failed", "was offered a release", "Not offered a newer release", "Try again what it rejected", "Revoke …")
+	mustShow(t, admin.page(path), "dev-0001", "reverted", "health check failed", "offered 2.0.0", "its authenticated report", "Not offered a newer release", "Try again what it rejected", "Revoke …")
 	if resp := admin.post(path+"/retry", nil); resp.Header.Get("Location") != path+"?done=retry" {
 		t.Errorf("retry: status %d, %s", resp.StatusCode, resp.text)
 	}
@@ -305,6 +308,8 @@ func TestRoles(t *testing.T) {
 		{"/rollouts/waits", "start …", "/rollouts/waits/start", nil, auth.Approver},
 		{"/rollouts/waits", "delete …", "/rollouts/waits/delete", nil, auth.Publisher},
 		{"/settings", "every release to all</option>", "/settings/types/sensor_v1", url.Values{"offer": {"newest"}}, auth.Administrator},
+		{"/devices", "Change …", "/devices/edit/yes", url.Values{"op": {"hold"}, "filter": {"type~*"}, "matched": {"9"}}, auth.Approver},
+		{device, "Note …", device + "/edit", url.Values{"op": {"hold"}}, auth.Approver},
 		{device, "Revoke …", device + "/revoke", url.Values{"why": {"x"}}, auth.Administrator},
 		{device, "", device + "/retry", nil, auth.Administrator},
 		{one, "Withdraw …", one + "/withdraw", url.Values{"why": {"x"}}, auth.Administrator},

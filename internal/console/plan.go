@@ -49,7 +49,7 @@ func showNewRollout(v *visit) (*page, error) {
 
 // page completes the form with what there is to choose from.
 func (d *draft) page(v *visit) (*page, error) {
-	releases, err := v.Releases(v.ctx(), "")
+	releases, err := v.releases()
 	if err != nil {
 		return nil, err
 	}

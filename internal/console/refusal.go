@@ -6,6 +6,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/internal/rollout"
@@ -53,6 +54,8 @@ var hints = []struct {
 	{rollout.ErrExists, "Choose another name."},
 	{rollout.ErrCohort, "Bring those devices a keyset or a release first that they can verify; the plan shows which."},
 	{rollout.ErrRelease, "Choose another release."},
+	{fleet.ErrTooManyDevices, "There are more devices than you were asked about. Look at the list again."},
+	{filter.ErrInvalid, "docs/filters.md describes the language."},
 	{api.ErrNotFound, "It does not exist, or not any more."},
 	{fleet.ErrNotFound, "There is no such device."},
 }

@@ -14,11 +14,11 @@ type releaseRow struct {
 }
 
 func showReleases(v *visit) (*page, error) {
-	releases, err := v.Releases(v.ctx(), v.query("type"))
+	releases, err := v.releases()
 	if err != nil {
 		return nil, err
 	}
-	c, err := takeCensus(v.ctx(), v)
+	c, err := takeCensus(v)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func showRelease(v *visit) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := takeCensus(v.ctx(), v)
+	c, err := takeCensus(v)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"net/url"
 	"slices"
 
@@ -20,20 +19,18 @@ type rolloutRow struct {
 }
 
 // allRollouts reads the rollouts, those first that need somebody or are on.
-func allRollouts(ctx context.Context, m api.Management) ([]rolloutRow, error) {
-	var rows []rolloutRow
-	for query := (rollout.Query{Limit: api.MaxPage}); ; {
-		list, err := m.Rollouts(ctx, query)
-		if err != nil {
-			return nil, err
+func allRollouts(v *visit) (rows []rolloutRow, err error) {
+	list, err := inOwnTypes(v, func(deviceType string) (list []rollout.Rollout, err error) {
+		for query := (rollout.Query{DeviceType: deviceType, Limit: api.MaxPage}); ; {
+			page, err := v.Rollouts(v.ctx(), query)
+			if list = append(list, page...); err != nil || len(page) < query.Limit {
+				return list, err
+			}
+			query.After = page[len(page)-1].Name
 		}
-		for _, r := range list {
-			rows = append(rows, rolloutRow{r, trackOf(r.Progress.Counts, r.Progress.Target, rolloutDevicesURL(r.Name))})
-		}
-		if len(list) < query.Limit {
-			break
-		}
-		query.After = list[len(list)-1].Name
+	})
+	for _, r := range list {
+		rows = append(rows, rolloutRow{r, trackOf(r.Progress.Counts, r.Progress.Target, rolloutDevicesURL(r.Name))})
 	}
 	slices.SortStableFunc(rows, func(a, b rolloutRow) int {
 		if c := slices.Index(urgency, a.State) - slices.Index(urgency, b.State); c != 0 {
@@ -41,7 +38,7 @@ func allRollouts(ctx context.Context, m api.Management) ([]rolloutRow, error) {
 		}
 		return b.ChangedAt.Compare(a.ChangedAt)
 	})
-	return rows, nil
+	return rows, err
 }
 
 // urgency is the order of states in which somebody wants to see rollouts.
@@ -55,7 +52,7 @@ func isOn(s rollout.State) bool {
 }
 
 func showRollouts(v *visit) (*page, error) {
-	rows, err := allRollouts(v.ctx(), v)
+	rows, err := allRollouts(v)
 	return &page{Title: "Rollouts", Section: "rollouts", Data: rows}, err
 }
 
@@ -94,10 +91,10 @@ func showRollout(v *visit) (*page, error) {
 	for i, s := range r.Progress.Stages {
 		p.Stages = append(p.Stages, stageRow{s, i + 1, i+1 == r.Stage, i+1 < r.Stage || r.State == rollout.Completed, trackOf(s.Counts, 0, "")})
 	}
-	if p.History, err = v.AuditRecords(v.ctx(), audit.Filter{Object: "rollout:" + r.Name, Limit: maxSteps}); err != nil {
-		return nil, err
+	if v.can("audit.list") {
+		p.History, err = v.AuditRecords(v.ctx(), audit.Filter{Object: "rollout:" + r.Name, Limit: maxSteps})
 	}
-	return &page{Title: r.Name, Section: "rollouts", Data: p}, nil
+	return &page{Title: r.Name, Section: "rollouts", Data: p}, err
 }
 
 // An order is something that the operator may do with a rollout now.
@@ -124,13 +121,9 @@ var orderWords = map[rollout.Action]string{
 // allow. It is the API that refuses the others.
 func ordersFor(r rollout.Rollout, actor auth.Actor) (list []order) {
 	for _, a := range r.Actions {
-		needed := auth.Approver
-		if a == rollout.Delete {
-			needed = auth.Publisher
-		}
 		last := a == rollout.Advance && r.Stage >= len(r.Spec.Stages)
 		own := a == rollout.Approve && actor.Name == r.CreatedBy
-		if actor.Role < needed || last || own {
+		if !can(actor, "rollout."+string(a), r.DeviceType) || last || own {
 			continue
 		}
 		list = append(list, order{

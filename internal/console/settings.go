@@ -32,10 +32,10 @@ func showSettings(v *visit) (*page, error) {
 	if s.Info, err = v.Info(v.ctx()); err != nil {
 		return nil, err
 	}
-	if s.Types, err = v.DeviceTypes(v.ctx()); err != nil {
+	if s.Types, err = v.typeSettings(); err != nil {
 		return nil, err
 	}
-	if v.actor.Role >= auth.Administrator {
+	if v.can("token.list") {
 		tokens, err := v.Tokens(v.ctx())
 		if err != nil {
 			return nil, err

@@ -18,6 +18,8 @@ type visit struct {
 	w     http.ResponseWriter
 	actor auth.Actor
 	now   time.Time
+
+	summaries *summaries
 }
 
 func (v *visit) ctx() context.Context { return v.Context() }
@@ -27,14 +29,6 @@ func (v *visit) query(name string) string { return v.URL.Query().Get(name) }
 
 // field returns a field of the form, without spaces around it.
 func (v *visit) field(name string) string { return strings.TrimSpace(v.PostFormValue(name)) }
-
-// may says what the operator's role allows, for showing no more than that. It
-// is the API that refuses.
-type may struct{ Publish, Approve, Administer bool }
-
-func mayOf(role auth.Role) may {
-	return may{role >= auth.Publisher, role >= auth.Approver, role >= auth.Administrator}
-}
 
 // A view gathers what a page shows.
 type view func(*visit) (*page, error)
@@ -102,7 +96,7 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) *visit {
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") { // those are streamed
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	}
-	return &visit{Request: r, Management: h.service.As(actor), w: w, actor: actor, now: h.now().UTC()}
+	return &visit{Request: r, Management: h.service.As(actor), w: w, actor: actor, now: h.now().UTC(), summaries: &h.sums}
 }
 
 func nowhere(*visit) (*page, error) { return nil, api.ErrNotFound }

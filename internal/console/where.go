@@ -8,7 +8,8 @@ import (
 // equal is a filter (docs/filters.md) that asks a field for a value.
 func equal(field, value string) string { return field + "=" + quoted(value) }
 
-// where joins filters with "and", without those that are empty.
+// where joins filters in their canonical form with "and", without those that
+// are empty.
 func where(terms ...string) string {
 	var parts []string
 	for _, term := range terms {
@@ -16,7 +17,7 @@ func where(terms ...string) string {
 			parts = append(parts, term)
 		}
 	}
-	if len(parts) > 1 {
+	if len(parts) > 1 { // "or" binds weaker; one within a value costs two parentheses
 		for i, part := range parts {
 			if strings.Contains(part, " or ") {
 				parts[i] = "(" + part + ")"
@@ -47,4 +48,12 @@ func devicesURL(filter string) string {
 		return "/devices"
 	}
 	return "/devices?filter=" + strings.ReplaceAll(url.QueryEscape(filter), "+", "%20")
+}
+
+// ofType is the filter of a device type's devices; empty: of all.
+func ofType(deviceType string) string {
+	if deviceType == "" {
+		return ""
+	}
+	return equal("type", deviceType)
 }

@@ -20,6 +20,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
   const active = document.activeElement;
   focused = null;
+  if (isLive(event.detail.target) && inUse(event.detail.target, active)) {
+    event.detail.shouldSwap = false;
+    return;
+  }
   if (isLive(event.detail.target) && active && event.detail.target.contains(active)) {
     const same = active.getAttribute("href") || active.id;
     focused = { same, index: twins(event.detail.target, same).indexOf(active) };
@@ -32,6 +36,10 @@ document.addEventListener("htmx:afterSwap", () => {
   const heir = found[focused.index] || found[0];
   if (heir) heir.focus({ preventScroll: true });
 });
+// A form in the live part that somebody fills in stays.
+const inUse = (region, active) =>
+  region.querySelector("input[type=checkbox]:checked") ||
+  (active && region.contains(active) && active.matches("input, select, textarea"));
 const twins = (region, same) =>
   [...region.querySelectorAll("a, [id]")].filter((e) => same && (e.getAttribute("href") || e.id) === same);
 
