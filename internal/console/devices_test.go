@@ -32,6 +32,7 @@ func labelled(t *testing.T, devices int) *otatest.System {
 }
 
 func TestDevicesAreFoundByFilter(t *testing.T) {
+	t.Parallel()
 	s := labelled(t, 5)
 	b := loggedIn(t, s, auth.Viewer)
 	page := b.page(devicesURL("label.site=oslo"))
@@ -56,6 +57,7 @@ func TestDevicesAreFoundByFilter(t *testing.T) {
 }
 
 func TestTheListOfDevicesHasPages(t *testing.T) {
+	t.Parallel()
 	s := labelled(t, 230)
 	b := loggedIn(t, s, auth.Viewer)
 	for _, sort := range []string{"", "-id", "added", "state"} {
@@ -89,6 +91,7 @@ func device(t *testing.T, s *otatest.System, id string) api.Device {
 }
 
 func TestOperatorsChangeADevice(t *testing.T) {
+	t.Parallel()
 	s := labelled(t, 1)
 	s.Publish("1.0.0", []byte("one"))
 	b := loggedIn(t, s, auth.Approver)
@@ -129,6 +132,7 @@ func TestOperatorsChangeADevice(t *testing.T) {
 }
 
 func TestManyDevicesAreChangedAfterAQuestion(t *testing.T) {
+	t.Parallel()
 	s := labelled(t, 6)
 	b := loggedIn(t, s, auth.Approver)
 	held := func() (n int) {
@@ -171,6 +175,7 @@ func TestManyDevicesAreChangedAfterAQuestion(t *testing.T) {
 // A token that is narrowed to a device type sees what it may, and its pages ask
 // for nothing that would be refused.
 func TestANarrowedOperatorSeesHisTypes(t *testing.T) {
+	t.Parallel()
 	s := labelled(t, 2)
 	r := s.Publish("1.0.0", []byte("one"))
 	token, err := s.Management().AddToken(t.Context(), auth.NewOperator{

@@ -40,6 +40,7 @@ func report(t *testing.T, s *otatest.System, r trust.Report) {
 }
 
 func TestAnEmptyServerSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := loggedIn(t, s, auth.Administrator)
 	for path, want := range map[string][]string{
@@ -54,6 +55,7 @@ func TestAnEmptyServerSaysWhatToDo(t *testing.T) {
 }
 
 func TestTheOverviewShowsWhichDevicesNeedSomebody(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	old := s.Publish("1.0.0", []byte("one"))
 	for i := range 40 {
@@ -80,6 +82,7 @@ func TestTheOverviewShowsWhichDevicesNeedSomebody(t *testing.T) {
 }
 
 func TestTheLivePartIsSentWhenItChanged(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	s.Device("dev-0001")
 	b := loggedIn(t, s, auth.Viewer)
@@ -108,6 +111,7 @@ func TestTheLivePartIsSentWhenItChanged(t *testing.T) {
 }
 
 func TestADevicesLife(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	old := s.Publish("1.0.0", []byte("one"))
 	s.Device("dev-0001")
@@ -154,6 +158,7 @@ func signed(t *testing.T, s *otatest.System, version string, image []byte, docum
 }
 
 func TestUploadOfARelease(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := loggedIn(t, s, auth.Publisher)
 	image := []byte(strings.Repeat("firmware ", 100_000))
@@ -190,6 +195,7 @@ func TestUploadOfARelease(t *testing.T) {
 }
 
 func TestAnUploadGoesOnWhereItBrokeOff(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := loggedIn(t, s, auth.Publisher)
 	image := []byte(strings.Repeat("firmware ", 50_000))
@@ -201,6 +207,7 @@ func TestAnUploadGoesOnWhereItBrokeOff(t *testing.T) {
 }
 
 func TestWithdrawal(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	r := s.Publish("1.0.0", []byte("one"))
 	path := "/releases/" + r.Identity.String()
@@ -220,6 +227,7 @@ func TestWithdrawal(t *testing.T) {
 }
 
 func TestTheAuditLogAndItsProof(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	s.Publish("1.0.0", []byte("one"))
 	for i := range 120 {
@@ -253,6 +261,7 @@ func TestTheAuditLogAndItsProof(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := loggedIn(t, s, auth.Administrator)
 	resp := b.post("/settings/tokens", url.Values{"name": {"ci"}, "role": {"publisher"}, "days": {"30"}})
@@ -290,6 +299,7 @@ func TestSettings(t *testing.T) {
 
 // What an operator may not do is not shown to him, and refused.
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	release := s.Publish("1.0.0", []byte("one"))
 	s.Device("dev-0001")
@@ -344,6 +354,7 @@ func TestRoles(t *testing.T) {
 const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)>{{.}}javascript:`
 
 func TestHostileTextsAreText(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	ctx := t.Context()
 	image := []byte("one")

@@ -36,6 +36,7 @@ func draftForm(r api.Release) url.Values {
 }
 
 func TestARolloutIsPlannedDraftedStartedAndHalted(t *testing.T) {
+	t.Parallel()
 	s, r := staged(t, 5, false)
 	publisher, approver := loggedIn(t, s, auth.Publisher), loggedIn(t, s, auth.Approver)
 	mustShow(t, publisher.page("/rollouts"), "No rollouts yet", "/rollouts/new")
@@ -86,6 +87,7 @@ func TestARolloutIsPlannedDraftedStartedAndHalted(t *testing.T) {
 }
 
 func TestADraftThatIsWrongSaysWhere(t *testing.T) {
+	t.Parallel()
 	s, r := staged(t, 1, false)
 	b := loggedIn(t, s, auth.Publisher)
 	for name, c := range map[string]struct{ field, value, words string }{
@@ -126,6 +128,7 @@ func TestADraftThatIsWrongSaysWhere(t *testing.T) {
 }
 
 func TestASecondPersonApprovesACriticalType(t *testing.T) {
+	t.Parallel()
 	s, r := staged(t, 1, true)
 	author, other := loggedIn(t, s, auth.Approver), loggedIn(t, s, auth.Administrator)
 	author.post("/rollouts/new", draftForm(r))
@@ -144,6 +147,7 @@ func TestASecondPersonApprovesACriticalType(t *testing.T) {
 }
 
 func TestDeviceTypesSettings(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	admin := loggedIn(t, s, auth.Administrator)
 	form := url.Values{"offer": {"rollouts"}, "critical": {"on"}, "support_end": {"2020-12-31"}}

@@ -17,6 +17,7 @@ import (
 var paths = []string{"/", "/devices", "/rollouts", "/rollouts/new", "/releases", "/releases/new", "/keys", "/audit", "/settings"}
 
 func TestAStrangerSeesTheLoginFormAndNothingElse(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	s.Publish("1.2.3", []byte("image"))
 	b := newBrowser(t, s)
@@ -35,6 +36,7 @@ func TestAStrangerSeesTheLoginFormAndNothingElse(t *testing.T) {
 }
 
 func TestEveryAnswerHasItsHeaders(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := loggedIn(t, s, auth.Administrator)
 	for _, path := range append(paths, "/nowhere", "/login") {
@@ -59,6 +61,7 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 }
 
 func TestLoginAndLogout(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := newBrowser(t, s)
 	if resp := b.login("wrong"); resp.StatusCode != http.StatusUnauthorized || resp.cookie() != nil || !strings.Contains(resp.text, `role="alert"`) {
@@ -87,6 +90,7 @@ func TestLoginAndLogout(t *testing.T) {
 }
 
 func TestLoginChangesTheSession(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := newBrowser(t, s)
 	planted := "ota_ses_planted"
@@ -110,6 +114,7 @@ func TestLoginChangesTheSession(t *testing.T) {
 // A page left open asks every few seconds: that must not keep the session of
 // somebody who went home.
 func TestASessionEndsWithoutUse(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	s := otatest.New(t, otatest.Options{Config: func(c *server.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
@@ -135,6 +140,7 @@ func TestASessionEndsWithoutUse(t *testing.T) {
 }
 
 func TestARevokedTokenEndsItsSessions(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := loggedIn(t, s, auth.Viewer)
 	b.page("/")
@@ -157,6 +163,7 @@ func TestARevokedTokenEndsItsSessions(t *testing.T) {
 // A form counts only if the browser says that it stands on a page of this
 // console.
 func TestFormsOfOthersAreRefused(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := newBrowser(t, s)
 	b.login(s.Token)
@@ -183,6 +190,7 @@ func TestFormsOfOthersAreRefused(t *testing.T) {
 }
 
 func TestGuessingIsSlow(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := newBrowser(t, s)
 	refused := false
@@ -204,6 +212,7 @@ func TestGuessingIsSlow(t *testing.T) {
 }
 
 func TestTheLoginLeadsNowhereElse(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	for next, want := range map[string]string{
 		"/devices?filter=state%3Dsilent": "/devices?filter=state%3Dsilent",
@@ -217,6 +226,7 @@ func TestTheLoginLeadsNowhereElse(t *testing.T) {
 }
 
 func TestThereIsNoConsoleWithoutTLS(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := newBrowser(t, s)
 	b.base = s.PlainURL
@@ -226,6 +236,7 @@ func TestThereIsNoConsoleWithoutTLS(t *testing.T) {
 }
 
 func TestAssetsAreKept(t *testing.T) {
+	t.Parallel()
 	s := otatest.New(t)
 	b := newBrowser(t, s)
 	page := b.get("/").text
