@@ -42,7 +42,7 @@ func (s *Sender) Check(ctx context.Context, req trust.CheckRequest) (trust.Check
 		if observed(d, req, decision) == nil {
 			break
 		}
-		err := s.commitCheck(ctx, d, req, decision)
+		err := s.commitCheck(ctx, d, req, &decision)
 		if errors.Is(err, ErrUnauthenticated) {
 			return trust.CheckResponse{}, fmt.Errorf("check of device %s: %w", ref, err)
 		}
@@ -50,7 +50,7 @@ func (s *Sender) Check(ctx context.Context, req trust.CheckRequest) (trust.Check
 			f.cfg.Log.Error("fleet: check not recorded, nothing offered", "device", ref, "error", err)
 			decision.Release = nil
 		}
-	case decision.Release != nil && decision.Release.Hash != d.Offer.Manifest:
+	case decision.Release != nil && (decision.Release.Hash != d.Offer.Manifest || decision.Choice.New):
 		decision.Release = nil // only what is on record is offered
 	}
 	return f.answer(req, decision, now), nil
@@ -60,7 +60,7 @@ func (f *Fleet) decide(d *Device, req trust.CheckRequest, now time.Time) Decisio
 	return f.snapshot.Load().Decide(Question{
 		Device: *d, Running: Running{req.Sequence, req.ImageDigest}, KeysetVersion: req.KeysetVersion, Boot: req.Boot,
 		HardwareRevision: d.hardware(req), Capabilities: req.Capabilities, Now: now,
-	}, f.cfg.Policy)
+	}, f.cfg.Rollouts)
 }
 
 func (f *Fleet) answer(req trust.CheckRequest, d Decision, now time.Time) trust.CheckResponse {
@@ -94,30 +94,47 @@ func observed(d *Device, req trust.CheckRequest, decision Decision) *Device {
 	stateChanged := next.Installed != d.Installed || next.KeysetVersion != d.KeysetVersion || next.Boot != d.Boot ||
 		next.LastError != d.LastError || next.HardwareRevision != d.HardwareRevision
 	switch release := decision.Release; {
-	case release != nil && release.Hash != d.Offer.Manifest:
+	case release != nil && (release.Hash != d.Offer.Manifest || decision.Choice.New):
 		next.Offer = Offer{Manifest: release.Hash, Image: release.Manifest.ImageDigest}
 	case release == nil && !d.Offer.IsZero() && req.Boot != trust.BootTrial:
 		next.Offer = Offer{} // it runs by now, was withdrawn, or is no longer for this device
 	}
-	if !stateChanged && next.Offer == d.Offer {
+	if !stateChanged && next.Offer == d.Offer && !decision.Choice.New {
 		return nil
 	}
 	return &next
 }
 
 // commitCheck records what a check of the device as it was admitted changes:
-// its state, its offer, or both, each with a record of its own.
-func (s *Sender) commitCheck(ctx context.Context, admitted *Device, req trust.CheckRequest, decision Decision) error {
+// its state, its offer, or both, each with a record of its own. It takes a
+// release that its rollout does not admit the device to out of the decision.
+func (s *Sender) commitCheck(ctx context.Context, admitted *Device, req trust.CheckRequest, decision *Decision) error {
 	by := s.actor(admitted.Ref)
-	return s.fleet.change(ctx, "device.state", by, admitted.Ref, func(tx *store.Tx, d *Device) error {
+	var told witnesses
+	err := s.fleet.change(ctx, "device.state", by, admitted.Ref, func(tx *store.Tx, d *Device) error {
 		if !d.stillIs(admitted) {
 			return ErrUnauthenticated
 		}
-		next := observed(d, req, decision)
+		next := observed(d, req, *decision)
 		if next == nil {
 			return store.NoChange
 		}
 		before, after := stateOf(d), stateOf(next)
+		if before != after {
+			settle, err := s.fleet.seen(tx, d, next)
+			if err != nil {
+				return err
+			}
+			told.add(settle)
+		}
+		settle, err := s.fleet.admitted(tx, d, next, decision)
+		if err != nil {
+			return err
+		}
+		told.add(settle)
+		if next = observed(d, req, *decision); next == nil {
+			return store.NoChange
+		}
 		offerChanged := next.Offer != d.Offer
 		if offerChanged && !next.Offer.IsZero() {
 			next.Offer.At = tx.Now()
@@ -130,13 +147,45 @@ func (s *Sender) commitCheck(ctx context.Context, admitted *Device, req trust.Ch
 			return nil
 		}
 		offer := by.Entry("device.offer", entry.Object)
-		offer.After = audit.JSON(offerOf(decision.Release))
+		offer.After = audit.JSON(offerOf(*decision))
 		if before == after { // the offer is all there is to record
 			*entry = offer
 			return nil
 		}
 		return tx.Record(offer)
 	})
+	if err == nil {
+		told.settle()
+	}
+	return err
+}
+
+// admitted has a rollout count in the device to which it makes a new offer, or
+// takes the release out of the decision.
+func (f *Fleet) admitted(tx *store.Tx, d, next *Device, decision *Decision) (settle func(), err error) {
+	fresh := !next.Offer.IsZero() && next.Offer != d.Offer
+	if decision.Choice.Rollout == "" || !fresh && !decision.Choice.New {
+		return nil, nil
+	}
+	settle, err = f.cfg.Rollouts.Admit(tx, next, decision.Choice)
+	if errors.Is(err, ErrNotAdmitted) {
+		decision.Release, decision.RetryRejected, decision.Choice = nil, false, Choice{Why: err}
+		return nil, nil
+	}
+	return settle, err
+}
+
+// seen tells the rollouts what a check shows.
+func (f *Fleet) seen(tx *store.Tx, d, next *Device) (settle func(), err error) {
+	if f.cfg.Rollouts == nil {
+		return nil, nil
+	}
+	t := Testimony{Runs: next.Installed, Ran: d.Installed, Boot: next.Boot, Reason: next.LastError}
+	t.Proven = next.Boot == trust.BootConfirmed && f.snapshot.Load().find(d.DeviceType, next.Installed) != nil
+	if next.Boot == trust.BootReverted && d.Boot != trust.BootReverted {
+		t.About = d.Offer.Manifest
+	}
+	return f.cfg.Rollouts.Witness(tx, next, t)
 }
 
 // deviceState is what a check shows, in the audit log.
@@ -162,14 +211,16 @@ type auditedOffer struct {
 	Image    manifest.Digest   `json:"image"`
 	Version  string            `json:"version"`
 	Sequence manifest.Sequence `json:"sequence"`
+	Rollout  string            `json:"rollout,omitempty"` // the id of the one that offers it
 }
 
 // offerOf describes an offer; null is the end of one.
-func offerOf(r *Release) *auditedOffer {
+func offerOf(d Decision) *auditedOffer {
+	r := d.Release
 	if r == nil {
 		return nil
 	}
-	return &auditedOffer{r.Hash, r.Manifest.ImageDigest, r.Manifest.Version.String(), r.Manifest.Sequence}
+	return &auditedOffer{r.Hash, r.Manifest.ImageDigest, r.Manifest.Version.String(), r.Manifest.Sequence, d.Choice.Rollout}
 }
 
 func actorOf(ref Ref) string { return "device:" + ref.String() }
@@ -188,17 +239,24 @@ func (f *Fleet) StartDownload(ctx context.Context, device string, image manifest
 			continue
 		}
 		by := auth.Actor{Name: actorOf(ref) + "?", Address: address} // "?": claimed, not proved
+		var told witnesses
 		err = f.change(ctx, "device.download", by, ref, func(tx *store.Tx, d *Device) error {
 			if !d.awaits(image) {
 				return store.NoChange
 			}
 			d.Offer.StartedAt = tx.Now()
 			tx.Audit().After = audit.JSON(map[string]manifest.Digest{"image": image})
-			return nil
+			if f.cfg.Rollouts == nil {
+				return nil
+			}
+			settle, err := f.cfg.Rollouts.Witness(tx, d, Testimony{Event: trust.EventDownloading, About: d.Offer.Manifest, Claimed: true})
+			told.add(settle)
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("record download by device %s: %w: %v", ref, ErrStorage, err)
 		}
+		told.settle()
 	}
 	return nil
 }

@@ -30,19 +30,13 @@ type Decision struct {
 	Release       *Release
 	RetryRejected bool
 	Why           error
+	Choice        Choice // in whose name Release is offered; zero: in nobody's
 }
 
-// A Policy picks among the releases that a device may take, which come newest
-// first and are at least one; nil means none of them now. Groups, rollouts and
-// stages are policies.
-type Policy func(q Question, candidates []*Release) *Release
-
-// Newest is the policy that offers every device the newest release.
-func Newest(_ Question, candidates []*Release) *Release { return candidates[0] }
-
 // Decide answers a question. It looks at nothing but the snapshot and its
-// arguments.
-func (s *Snapshot) Decide(q Question, policy Policy) Decision {
+// arguments. Without rollouts (nil) a device is offered the newest release
+// that it can take.
+func (s *Snapshot) Decide(q Question, rollouts Rollouts) Decision {
 	t, ok := s.types[q.Device.DeviceType]
 	if !ok {
 		return Decision{Why: fmt.Errorf("device type %s: %w", q.Device.DeviceType, ErrNoKeyset)}
@@ -57,17 +51,15 @@ func (s *Snapshot) Decide(q Question, policy Policy) Decision {
 		d.Why = ErrHeld
 		return d
 	}
+	// A pin is an operator's word about this very device.
+	if q.Device.Pin == "" && rollouts != nil && rollouts.Rule(q.Device.DeviceType) {
+		return t.ruled(q, s.byHash, rollouts, d)
+	}
 	candidates, why := t.candidates(q)
 	d.Why = why
-	switch {
-	case len(candidates) == 0:
-		return d
-	case q.Device.Pin != "": // an operator's word about this very device
-		d.Release = candidates[0]
-	default:
-		d.Release = policy(q, candidates)
+	if len(candidates) > 0 {
+		d.Release, d.RetryRejected = candidates[0], q.Device.RetryRejected
 	}
-	d.RetryRejected = d.Release != nil && q.Device.RetryRejected
 	return d
 }
 
@@ -75,12 +67,7 @@ func (s *Snapshot) Decide(q Question, policy Policy) Decision {
 // or why it may not take the newest above the installed one.
 func (t *typeView) candidates(q Question) (candidates []*Release, why error) {
 	state := q.Device.state(t.installed(q.Running))
-	device := rollback.Device{
-		HardwareRevision: q.HardwareRevision,
-		KeysetFloor:      t.floor(q.KeysetVersion),
-		Now:              q.Now,
-		RetryRejected:    q.Device.RetryRejected,
-	}
+	device := t.facts(&q)
 	for _, r := range t.releases {
 		if r.Manifest.Sequence <= q.Running.Sequence {
 			break
@@ -110,6 +97,16 @@ func (t *typeView) candidates(q Question) (candidates []*Release, why error) {
 		why = t.missesPin(q)
 	}
 	return candidates, why
+}
+
+// facts returns what package rollback looks at beside a device's state.
+func (t *typeView) facts(q *Question) rollback.Device {
+	return rollback.Device{
+		HardwareRevision: q.HardwareRevision,
+		KeysetFloor:      t.floor(q.KeysetVersion),
+		Now:              q.Now,
+		RetryRejected:    q.Device.RetryRejected,
+	}
 }
 
 // missesPin says why a device stays away from the version it is pinned to, nil

@@ -108,7 +108,7 @@ func TestADeviceGetsTheNewestReleaseItMayTake(t *testing.T) {
 			if c.question != nil {
 				c.question(&q, s)
 			}
-			got := s.Decide(q, Newest)
+			got := s.Decide(q, nil)
 			switch {
 			case c.want == 0 && got.Release != nil:
 				t.Errorf("offered %s", got.Release.Manifest.Version)
@@ -133,16 +133,47 @@ func downgrade(t *testing.T, n uint32, from uint32) *Release {
 	})
 }
 
-func TestAPolicyHasTheLastWordAndNoMore(t *testing.T) {
-	s := snapshotOf(release(t, 3, nil), release(t, 2, nil), release(t, 1, nil))
-	q := Question{Device: Device{Ref: Ref{testType, "dev-0001"}}, KeysetVersion: 2}
-	hold := func(Question, []*Release) *Release { return nil }
-	if d := s.Decide(q, hold); d.Release != nil {
-		t.Error("a release was offered against the policy")
-	}
-	oldest := func(_ Question, candidates []*Release) *Release { return candidates[len(candidates)-1] }
-	if d := s.Decide(q, oldest); d.Release == nil || d.Release.Manifest.Version.String() != "1.1.0" {
-		t.Errorf("got %+v", d.Release)
+// says is what rollouts choose, always.
+type says struct {
+	Rollouts
+	choice Choice
+	ok     bool
+}
+
+func (s says) Rule(string) bool        { return s.ok }
+func (s says) Choose(*Question) Choice { return s.choice }
+
+func TestRolloutsChooseAmongWhatADeviceMayTake(t *testing.T) {
+	newest, middle, oldest := release(t, 3, nil), release(t, 2, nil), release(t, 1, nil)
+	revoked := release(t, 4, func(r *Release) { r.verified[2] = false })
+	s := snapshotOf(revoked, newest, middle, oldest)
+	waits := errors.New("not yet")
+	for _, c := range []struct {
+		name   string
+		says   says
+		change func(*Question)
+		want   *Release
+		why    error
+	}{
+		{"an older one than the newest", says{choice: Choice{Manifest: middle.Hash, Rollout: "r"}, ok: true}, nil, middle, nil},
+		{"none", says{choice: Choice{Why: waits}, ok: true}, nil, nil, waits},
+		{"one that is not published", says{choice: Choice{Manifest: manifest.Digest{1}}, ok: true}, nil, nil, nil},
+		{"not one that runs", says{choice: Choice{Manifest: oldest.Hash}, ok: true}, nil, nil, nil},
+		{"not one whose key was revoked", says{choice: Choice{Manifest: revoked.Hash}, ok: true}, nil, nil, trust.ErrNotEnoughSigners},
+		{"not one of a keyset yet to come", says{choice: Choice{Manifest: middle.Hash}, ok: true}, func(q *Question) { q.KeysetVersion = 0 }, nil, trust.ErrKeysetTooOld},
+		{"not for a held device", says{choice: Choice{Manifest: middle.Hash}, ok: true}, func(q *Question) { q.Device.Hold = true }, nil, ErrHeld},
+		{"not for a pinned device", says{choice: Choice{Manifest: middle.Hash}, ok: true}, func(q *Question) { q.Device.Pin = "1.3.0" }, newest, nil},
+		{"for a type that does not wait: the newest", says{}, nil, newest, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q := Question{Device: Device{Ref: Ref{testType, "dev-0001"}}, KeysetVersion: 2, Now: time.Unix(1_800_000_000, 0), Running: running(oldest)}
+			if c.change != nil {
+				c.change(&q)
+			}
+			if got := s.Decide(q, c.says); got.Release != c.want || !errors.Is(got.Why, c.why) {
+				t.Errorf("got %+v, why %v", got.Release, got.Why)
+			}
+		})
 	}
 }
 

@@ -37,7 +37,7 @@ const DefaultRetry = time.Hour
 type Config struct {
 	Repository *repository.Repository // the devices stand in its database
 	Masters    *auth.Masters
-	Policy     Policy        // nil: Newest
+	Rollouts   Rollouts      // nil: every device is offered the newest release that it can take
 	Retry      time.Duration // when a device asks again, whole seconds; 0: DefaultRetry
 	Log        *slog.Logger  // nil: discarded
 	Now        func() time.Time
@@ -70,9 +70,6 @@ type Fleet struct {
 // stops. A large fleet is still being read when Open returns: of it, what is
 // asked for is read at once.
 func Open(ctx context.Context, cfg Config) (*Fleet, error) {
-	if cfg.Policy == nil {
-		cfg.Policy = Newest
-	}
 	if cfg.Retry == 0 {
 		cfg.Retry = DefaultRetry
 	}

@@ -31,6 +31,7 @@ func (s *Sender) Report(ctx context.Context, r trust.Report) error {
 		return nil
 	}
 	snapshot := f.snapshot.Load()
+	var told witnesses
 	err = f.change(ctx, "device.report."+r.Event.String(), s.actor(ref), ref, func(tx *store.Tx, d *Device) error {
 		if !d.stillIs(admitted) {
 			return ErrUnauthenticated
@@ -38,10 +39,16 @@ func (s *Sender) Report(ctx context.Context, r trust.Report) error {
 		if r.Nonce <= d.ReportNonce {
 			return store.NoChange
 		}
+		before := *d
 		d.LastEventAt = tx.Now()
 		counts := d.take(r, snapshot)
 		tx.Audit().After = audit.JSON(reportOf(r, counts))
-		return nil
+		if f.cfg.Rollouts == nil {
+			return nil
+		}
+		settle, err := f.cfg.Rollouts.Witness(tx, d, d.testifies(r, &before, counts))
+		told.add(settle)
+		return err
 	})
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
@@ -49,7 +56,23 @@ func (s *Sender) Report(ctx context.Context, r trust.Report) error {
 	case err != nil:
 		return fmt.Errorf("report of device %s: %w: %v", ref, ErrStorage, err)
 	}
+	told.settle()
 	return nil
+}
+
+// testifies returns what a report says, beside the device as it was before. A
+// confirmation that came late counts only if the image is still what runs.
+func (d *Device) testifies(r trust.Report, before *Device, counts bool) Testimony {
+	t := Testimony{
+		Event: r.Event, Reason: r.Reason, Detail: r.Detail, About: r.Target,
+		Runs: d.Installed, Ran: before.Installed, Boot: d.Boot,
+		Lasting: lasting(r.Reason) && !r.Target.IsZero(),
+		Proven:  counts && d.Installed == Running{r.Sequence, r.ImageDigest},
+	}
+	if t.About.IsZero() {
+		t.About = before.Offer.Manifest
+	}
+	return t
 }
 
 // take changes d by a report. It returns whether a confirmation counts: only

@@ -24,6 +24,7 @@ type typeView struct {
 	newestKeyset uint32
 	floors       map[uint32]uint32 // security floor by keyset version
 	releases     []*Release        // newest first
+	accepts      []acceptance      // of keysets, in the order of the newer
 }
 
 // floor returns the security floor of the keyset that a device holds. One that
@@ -160,7 +161,12 @@ func (f *Fleet) viewType(ctx context.Context, deviceType string, old *Snapshot) 
 			return nil, err
 		}
 	}
-	return t, nil
+	var known []acceptance
+	if before, ok := old.types[deviceType]; ok {
+		known = before.accepts
+	}
+	t.accepts, err = f.acceptances(ctx, keysets, known)
+	return t, err
 }
 
 // verifyUnder notes which releases a device that holds a keyset can verify.
@@ -193,7 +199,7 @@ func (f *Fleet) Explain(d Device) Decision {
 	return f.snapshot.Load().Decide(Question{
 		Device: d, Running: d.Installed, KeysetVersion: d.KeysetVersion, Boot: d.Boot,
 		HardwareRevision: d.HardwareRevision, Now: f.cfg.Now(),
-	}, f.cfg.Policy)
+	}, f.cfg.Rollouts)
 }
 
 // state returns what package rollback looks at.

@@ -14,7 +14,7 @@ import (
 func (e *Engine) Act(ctx context.Context, by auth.Actor, name string, action Action, why string) (Rollout, error) {
 	before, err := e.Show(ctx, name)
 	if err == nil {
-		err = e.act(ctx, by, name, action, why)
+		err = e.order(ctx, by, before, action, why)
 	}
 	if err != nil {
 		return Rollout{}, fmt.Errorf("%s rollout %s: %w", action, name, err)
@@ -22,7 +22,59 @@ func (e *Engine) Act(ctx context.Context, by auth.Actor, name string, action Act
 	if action == Delete {
 		return before, nil
 	}
+	// What follows from it follows at once. It is committed whether that works
+	// or not, and the next tick tries again.
+	if err := e.Tick(ctx); err != nil {
+		e.log.Error("rollout: what follows an action is done later", "rollout", name, "error", err)
+	}
 	return e.Show(ctx, name)
+}
+
+func (e *Engine) order(ctx context.Context, by auth.Actor, before Rollout, action Action, why string) error {
+	switch action {
+	case Start, Resume:
+		if err := action.check(before.State, why); err != nil {
+			return err
+		}
+		facts, err := e.factsOf(ctx, before.Spec) // it may have been withdrawn
+		if err != nil {
+			return err
+		}
+		if action == Start {
+			if err := e.verifiable(before.Spec, facts); err != nil {
+				return err
+			}
+		}
+	case Advance:
+		return e.advance(ctx, by, before.Name, why)
+	}
+	return e.act(ctx, by, before.Name, action, why)
+}
+
+// advance opens the next stage on an operator's word.
+func (e *Engine) advance(ctx context.Context, by auth.Actor, name, why string) error {
+	if err := e.Refresh(ctx); err != nil {
+		return err
+	}
+	var r *row
+	err := e.db.View(ctx, func(tx *store.Tx) (err error) {
+		r, err = findRow(tx, name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := Advance.check(r.state, why); err != nil {
+		return err
+	}
+	if r.stage == len(r.spec.Stages) {
+		return fmt.Errorf("stage %d is the last one: %w", r.stage, ErrState)
+	}
+	a, err := e.watched(r)
+	if err != nil {
+		return err
+	}
+	return e.open(ctx, a, by, "rollout.advance", why)
 }
 
 // lifecycle is where a rollout stands, in the audit log.
@@ -52,10 +104,11 @@ func (e *Engine) act(ctx context.Context, by auth.Actor, name string, action Act
 		if action == Delete {
 			return r.erase(tx)
 		}
+		r.revision = revision
 		if err := r.apply(tx, by, action); err != nil {
 			return err
 		}
-		r.changedAt, r.changedBy, r.why, r.revision = tx.Now(), by.Name, why, revision
+		r.changedAt, r.changedBy, r.why = tx.Now(), by.Name, why
 		tx.Audit().After = audit.JSON(r.lifecycle())
 		return r.update(tx)
 	})
@@ -73,6 +126,8 @@ func (r *row) apply(tx *store.Tx, by auth.Actor, action Action) error {
 		r.approvedAt, r.approvedBy, r.state = tx.Now(), by.Name, Scheduled
 	case Pause:
 		r.state = Paused
+	case Resume:
+		return r.resume(tx)
 	case Halt:
 		r.state = Halted
 	case Abort:
@@ -94,4 +149,19 @@ func (r *row) start(tx *store.Tx, by auth.Actor) error {
 		r.state = Awaiting
 	}
 	return tx.Get(`SELECT COALESCE(MAX(start_order), 0) + 1 FROM rollouts`, nil, &r.startOrder)
+}
+
+// resume lets a rollout go on. Devices that failed before are excused, or they
+// would halt it again; those that wait for it have their time anew.
+func (r *row) resume(tx *store.Tx) error {
+	r.unproven -= r.ended
+	r.state, r.ended = Running, 0
+	_, err := tx.Exec(`UPDATE rollout_devices SET excused = 1, revision = $1
+		WHERE rollout = $2 AND excused = 0 AND state IN ('failed', 'reverted', 'refused', 'timed out')`, r.revision, r.id)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`UPDATE rollout_devices SET offered_ms = $1, revision = $2
+		WHERE rollout = $3 AND state IN ('offered', 'downloading', 'installed', 'trial')`, millis(tx.Now()), r.revision, r.id)
+	return err
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/repository"
 )
 
@@ -28,11 +30,15 @@ func (e *Engine) create(ctx context.Context, by auth.Actor, spec Spec) (*row, er
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if err := e.admissible(ctx, spec); err != nil {
+	facts, err := e.factsOf(ctx, spec)
+	if err != nil {
 		return nil, err
 	}
-	r := &row{id: newID(), spec: spec, state: Draft, createdBy: by.Name, changedBy: by.Name, why: "created"}
-	err := e.db.Change(ctx, by.Entry("rollout.create", object(spec.Name)), func(tx *store.Tx) error {
+	if err := e.verifiable(spec, facts); err != nil {
+		return nil, err
+	}
+	r := &row{id: newID(), spec: spec, facts: facts, state: Draft, createdBy: by.Name, changedBy: by.Name, why: "created"}
+	err = e.db.Change(ctx, by.Entry("rollout.create", object(spec.Name)), func(tx *store.Tx) error {
 		revision, err := touch(tx)
 		if err != nil {
 			return err
@@ -54,34 +60,49 @@ func newID() string {
 
 func object(name string) string { return "rollout:" + name }
 
-// admissible refuses a spec whose releases do not exist or do not fit.
-func (e *Engine) admissible(ctx context.Context, spec Spec) error {
-	release, err := e.release(ctx, spec.DeviceType, "release", spec.Release)
-	if err != nil || spec.SendBack.IsZero() {
-		return err
-	}
-	back, err := e.release(ctx, spec.DeviceType, "send back", spec.SendBack)
+// factsOf reads what a check has to know of the releases of a spec. It refuses
+// those that do not exist or do not fit.
+func (e *Engine) factsOf(ctx context.Context, spec Spec) (f facts, err error) {
+	to, err := e.release(ctx, spec.DeviceType, spec.Release)
 	if err != nil {
-		return err
+		return f, fmt.Errorf("release %s: %w", spec.Release, err)
 	}
-	from, m := release.Manifest.Manifest(), back.Manifest.Manifest()
+	f.Release = factsOfRelease(to)
+	if spec.SendBack.IsZero() {
+		return f, nil
+	}
+	back, err := e.release(ctx, spec.DeviceType, spec.SendBack)
+	if err != nil {
+		return f, fmt.Errorf("send back %s: %w", spec.SendBack, err)
+	}
+	from, m := to.Manifest.Manifest(), back.Manifest.Manifest()
 	if !m.Downgrade() || m.Sequence <= from.Sequence || !slices.Contains(m.DowngradeFrom, from.Sequence) {
-		return fmt.Errorf("send back: %w: %s is no approved downgrade from %s, sequence %s", ErrRelease, spec.SendBack, from.Version, from.Sequence)
+		return f, fmt.Errorf("send back %s: %w: it is no approved downgrade from %s, sequence %s", spec.SendBack, ErrRelease, from.Version, from.Sequence)
 	}
-	return nil
+	facts := factsOfRelease(back)
+	f.Back = &facts
+	return f, nil
 }
 
-func (e *Engine) release(ctx context.Context, deviceType, what string, identity [32]byte) (repository.Release, error) {
-	release, err := e.repo.Release(ctx, identity)
+func factsOfRelease(r repository.Release) release {
+	m := r.Manifest.Manifest()
+	return release{
+		Running: fleet.Running{Sequence: m.Sequence, Digest: m.ImageDigest}, Hash: r.ManifestHash,
+		Version: m.Version.String(), Hardware: m.HardwareRevisions,
+	}
+}
+
+func (e *Engine) release(ctx context.Context, deviceType string, identity manifest.Digest) (repository.Release, error) {
+	found, err := e.repo.Release(ctx, identity)
 	switch {
 	case errors.Is(err, repository.ErrNotFound):
-		return release, fmt.Errorf("%s %x: %w: it is not published", what, identity, ErrRelease)
+		return found, fmt.Errorf("%w: it is not published", ErrRelease)
 	case err != nil:
-		return release, err
-	case release.Manifest.Manifest().DeviceType != deviceType:
-		return release, fmt.Errorf("%s %x: %w: it is for %s", what, identity, ErrRelease, release.Manifest.Manifest().DeviceType)
-	case release.Withdrawn():
-		return release, fmt.Errorf("%s %x: %w: it was withdrawn", what, identity, ErrRelease)
+		return found, err
+	case found.Manifest.Manifest().DeviceType != deviceType:
+		return found, fmt.Errorf("%w: it is for %s", ErrRelease, found.Manifest.Manifest().DeviceType)
+	case found.Withdrawn():
+		return found, fmt.Errorf("%w: it was withdrawn", ErrRelease)
 	}
-	return release, nil
+	return found, nil
 }

@@ -28,7 +28,8 @@ type Rollout struct {
 // Progress is how far a rollout has come.
 type Progress struct {
 	Counts
-	Target   int             `json:"target"`   // devices that it is for, as AsOf
+	Target   int             `json:"target"`   // devices that it is for: touched and waiting
+	Blocked  int             `json:"blocked"`  // that are held, pinned, or cannot take the release; no part of Target
 	Budget   int             `json:"budget"`   // devices that may be touched and unproven; 0: not started
 	Unproven int             `json:"unproven"` // that are, those of before a resume apart
 	Touched  int             `json:"touched"`  // devices that were ever offered the release

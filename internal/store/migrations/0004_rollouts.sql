@@ -16,6 +16,7 @@ CREATE TABLE rollouts (
     release      BLOB   NOT NULL REFERENCES releases (identity),
     send_back    BLOB            REFERENCES releases (identity),
     spec         BLOB   NOT NULL,                                   -- JSON, as it was created
+    facts        BLOB   NOT NULL,                                   -- JSON: what a check has to know of the two releases
     state        TEXT   NOT NULL,
     stage        BIGINT NOT NULL,                                   -- the open one, from 1; 0: none yet
     start_order  BIGINT NOT NULL,                                   -- the higher, the later it was started; 0: not yet
@@ -30,6 +31,7 @@ CREATE TABLE rollouts (
     why          TEXT   NOT NULL,
     budget       BIGINT NOT NULL,                                   -- devices that may be touched and unproven
     touched      BIGINT NOT NULL,                                   -- devices in rollout_devices
+    confirmed    BIGINT NOT NULL,                                   -- of them, with evidence of success
     unproven     BIGINT NOT NULL,                                   -- of them, without evidence of success and not excused
     ended        BIGINT NOT NULL,                                   -- of them, failed for good and not excused
     pace_us      BIGINT NOT NULL,                                   -- microseconds: when the next offer is due, of an even pace
