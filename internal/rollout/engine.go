@@ -45,6 +45,18 @@ var _ fleet.Rollouts = (*Engine)(nil)
 // Open opens the fleet with the rollouts over it, and starts the work in the
 // background, which Close stops.
 func Open(ctx context.Context, cfg fleet.Config) (*Engine, error) {
+	e, err := open(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open rollouts: %w", err)
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop = stop
+	e.done.Go(func() { periodic.Run(background, refreshInterval, e.log, e.Refresh) })
+	e.done.Go(func() { periodic.Run(background, tickInterval, e.log, e.Tick) })
+	return e, nil
+}
+
+func open(ctx context.Context, cfg fleet.Config) (*Engine, error) {
 	e := &Engine{db: cfg.Repository.Store(), repo: cfg.Repository, now: cfg.Now, log: cfg.Log, revision: -1, counted: map[string]*census{}}
 	if e.now == nil {
 		e.now = time.Now
@@ -55,19 +67,12 @@ func Open(ctx context.Context, cfg fleet.Config) (*Engine, error) {
 	e.memory.Store(&memory{byID: map[string]*active{}})
 	// Before the fleet: no check may find a type that seems not to wait.
 	if err := e.Refresh(ctx); err != nil {
-		return nil, fmt.Errorf("open rollouts: %w", err)
+		return nil, err
 	}
 	cfg.Rollouts = e
 	devices, err := fleet.Open(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open rollouts: %w", err)
-	}
 	e.fleet = devices
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.stop = stop
-	e.done.Go(func() { periodic.Run(background, refreshInterval, e.log, e.Refresh) })
-	e.done.Go(func() { periodic.Run(background, tickInterval, e.log, e.Tick) })
-	return e, nil
+	return e, err
 }
 
 // Fleet returns the devices that the rollouts are for.
