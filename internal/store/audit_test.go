@@ -23,8 +23,10 @@ func matches(f audit.Filter, r audit.Record) bool {
 		(f.After == 0 || r.Seq > f.After) && (f.Before == 0 || r.Seq < f.Before)
 }
 
-func TestFiltersSelectWhatTheySay(t *testing.T) {
-	db := openAt(t, newPath(t))
+func TestFiltersSelectWhatTheySay(t *testing.T) { onEach(t, checkFiltersSelectWhatTheySay) }
+
+func checkFiltersSelectWhatTheySay(t *testing.T, fresh kind) {
+	db := openAt(t, fresh(t))
 	var clock time.Time
 	db.Now = func() time.Time { return clock }
 	const n = 120
@@ -92,8 +94,10 @@ func TestFiltersSelectWhatTheySay(t *testing.T) {
 	})
 }
 
-func TestALogOfManyPagesVerifies(t *testing.T) {
-	db := openAt(t, newPath(t))
+func TestALogOfManyPagesVerifies(t *testing.T) { onEach(t, checkALogOfManyPagesVerifies) }
+
+func checkALogOfManyPagesVerifies(t *testing.T, fresh kind) {
+	db := openAt(t, fresh(t))
 	const n = 2*auditChunk + 1
 	err := db.ChangeUnaudited(t.Context(), func(tx *Tx) error {
 		for range n {
@@ -121,8 +125,10 @@ func auditKey(t *testing.T) *signing.Key {
 	return key
 }
 
-func TestCheckpointsAreMadeWhenDue(t *testing.T) {
-	db, key := openAt(t, newPath(t)), auditKey(t)
+func TestCheckpointsAreMadeWhenDue(t *testing.T) { onEach(t, checkCheckpointsAreMadeWhenDue) }
+
+func checkCheckpointsAreMadeWhenDue(t *testing.T, fresh kind) {
+	db, key := openAt(t, fresh(t)), auditKey(t)
 	clock := time.UnixMilli(1_000_000)
 	db.Now = func() time.Time { return clock }
 	due := func(want bool, when string) {
@@ -167,8 +173,12 @@ func TestCheckpointsAreMadeWhenDue(t *testing.T) {
 // Whoever cuts the log, or plants a checkpoint far ahead, must not silence the
 // checkpoints to come.
 func TestACheckpointAheadOfTheLogIsAnError(t *testing.T) {
+	onEach(t, checkACheckpointAheadOfTheLogIsAnError)
+}
+
+func checkACheckpointAheadOfTheLogIsAnError(t *testing.T, fresh kind) {
 	for _, statement := range []string{`DELETE FROM audit_records WHERE seq > 1`, `UPDATE audit_checkpoints SET seq = 1000000`} {
-		db, key := openAt(t, newPath(t)), auditKey(t)
+		db, key := openAt(t, fresh(t)), auditKey(t)
 		for range 3 {
 			if err := db.Change(t.Context(), entry, touch("a")); err != nil {
 				t.Fatal(err)
@@ -187,19 +197,26 @@ func TestACheckpointAheadOfTheLogIsAnError(t *testing.T) {
 }
 
 // What an intruder does who can write to the database file.
-func TestTamperingWithTheTableIsFound(t *testing.T) {
-	for statement, bad := range map[string]int64{
-		`UPDATE audit_records SET actor = 'user:mallory' WHERE seq = 4`:                        4,
-		`UPDATE audit_records SET time_ms = time_ms + 1 WHERE seq = 4`:                         4,
-		`UPDATE audit_records SET before_json = x'7b7d' WHERE seq = 4`:                         4,
-		`DELETE FROM audit_records WHERE seq = 4`:                                              4,
-		`DELETE FROM audit_records WHERE seq >= 4`:                                             4,
-		`DELETE FROM audit_records`:                                                            1,
-		`UPDATE audit_records SET seq = seq + 1000 WHERE seq > 4`:                              5,
-		`UPDATE audit_records SET hash = x'00' WHERE seq = 4`:                                  4,
-		`PRAGMA ignore_check_constraints = 1; UPDATE audit_records SET seq = -1 WHERE seq = 8`: 1,
-	} {
-		db, key := openAt(t, newPath(t)), auditKey(t)
+func TestTamperingWithTheTableIsFound(t *testing.T) { onEach(t, checkTamperingWithTheTableIsFound) }
+
+func checkTamperingWithTheTableIsFound(t *testing.T, fresh kind) {
+	tamperings := map[string]int64{
+		`UPDATE audit_records SET actor = 'user:mallory' WHERE seq = 4`: 4,
+		`UPDATE audit_records SET time_ms = time_ms + 1 WHERE seq = 4`:  4,
+		`UPDATE audit_records SET before_json = hash WHERE seq = 4`:     4,
+		`DELETE FROM audit_records WHERE seq = 4`:                       4,
+		`DELETE FROM audit_records WHERE seq >= 4`:                      4,
+		`DELETE FROM audit_records`:                                     1,
+		`UPDATE audit_records SET seq = seq + 1000 WHERE seq > 4`:       5,
+		`UPDATE audit_records SET hash = prev_hash WHERE seq = 4`:       4,
+	}
+	if IsPostgres(fresh(t)) {
+		tamperings[`ALTER TABLE audit_records DROP CONSTRAINT audit_records_seq_check; UPDATE audit_records SET seq = -1 WHERE seq = 8`] = 1
+	} else {
+		tamperings[`PRAGMA ignore_check_constraints = 1; UPDATE audit_records SET seq = -1 WHERE seq = 8`] = 1
+	}
+	for statement, bad := range tamperings {
+		db, key := openAt(t, fresh(t)), auditKey(t)
 		for range 8 {
 			if err := db.Change(t.Context(), entry, touch("a")); err != nil {
 				t.Fatal(err)
@@ -209,7 +226,7 @@ func TestTamperingWithTheTableIsFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.writer.session.conn.ExecContext(t.Context(), `PRAGMA ignore_check_constraints = 1; `+statement); err != nil {
+		if _, err := db.writer.session.conn.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(statement, err)
 		}
 		var named *audit.BadRecordError

@@ -5,26 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"path/filepath"
 	"sync/atomic"
 	"time"
-
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
-
-	"github.com/secure-ota/secure-ota/internal/fsatomic"
 )
 
 // BusyTimeout is how long a writer waits for writers of other processes.
 const BusyTimeout = 20 * time.Second
 
-// Limits of one process, modest on purpose: a gateway may be the server.
-const (
-	maxReaders = 8
-	cacheKiB   = 4 << 10  // per connection
-	mmapBytes  = 64 << 20 // of the file, shared with the page cache of the system
-)
+// maxReaders is how many transactions of one process read at a time.
+const maxReaders = 8
 
 // A DB is an open database. It is safe for concurrent use.
 type DB struct {
@@ -33,85 +22,51 @@ type DB struct {
 
 	observer atomic.Pointer[func(took time.Duration, err error)] // see Observe
 
-	path    string
+	place
 	read    *sql.DB
 	readers chan *session // maxReaders of them; nil: not connected yet
 	writer  *writer
 }
 
-// Open opens the database file at path, makes it if it is missing (readable by
-// its owner only), and brings its schema up to date. The directory must exist.
-func Open(ctx context.Context, path string) (*DB, error) {
-	db, err := open(ctx, path)
+// Open opens the database at a location and brings its schema up to date.
+//
+// A path is a file of SQLite, which is made if it is missing, readable by its
+// owner only; its directory must exist. A location postgres://… is a database of
+// a PostgreSQL server, which must exist and may hold other schemas; what the
+// URL leaves out, the password above all, comes from the environment and the
+// files that every PostgreSQL client reads. A password never gets into an
+// error.
+func Open(ctx context.Context, location string) (*DB, error) {
+	p, err := locate(location)
 	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, explain(err))
+		return nil, err
+	}
+	db, err := open(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", p.name, explain(p.engine, err))
 	}
 	return db, nil
 }
 
-func open(ctx context.Context, path string) (*DB, error) {
-	// SQLite would make a file that others can read, and gives its -wal and
-	// -shm files the permissions of the main file.
-	if err := fsatomic.CreateFile(fsatomic.OS(), path, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	write, err := connect(path, 1, "journal_mode(WAL)")
+func open(ctx context.Context, p place) (*DB, error) {
+	read, write, err := p.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	read, err := connect(path, maxReaders, "query_only(1)")
-	if err != nil {
-		return nil, errors.Join(err, write.Close())
-	}
-	if err := migrate(ctx, write); err != nil {
+	if err := migrate(ctx, p.engine, write); err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
 	writing, err := newSession(ctx, write)
 	if err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
-	db := &DB{Now: time.Now, path: path, read: read, readers: make(chan *session, maxReaders), writer: &writer{db: write, session: writing}}
+	db := &DB{
+		Now: time.Now, place: p, read: read, readers: make(chan *session, maxReaders),
+		writer: &writer{engine: p.engine, db: write, session: writing},
+	}
 	for range maxReaders {
 		db.readers <- nil
 	}
-	return db, nil
-}
-
-// connect prepares a pool. SQLite opens connections when they are needed.
-func connect(path string, conns int, pragma string) (*sql.DB, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	abs = filepath.ToSlash(abs)
-	if abs[0] != '/' { // a drive letter
-		abs = "/" + abs
-	}
-	query := url.Values{
-		"mode":    {"rw"},
-		"_txlock": {"deferred"},
-		"_dqs":    {"0"},
-		"_pragma": {
-			fmt.Sprintf("busy_timeout(%d)", BusyTimeout.Milliseconds()),
-			pragma,
-			"synchronous(FULL)", // in WAL mode NORMAL would lose acknowledged commits
-			"foreign_keys(1)",
-			"trusted_schema(0)",
-			fmt.Sprintf("cache_size(-%d)", cacheKiB),
-			fmt.Sprintf("mmap_size(%d)", mmapBytes),
-		},
-	}
-	if conns == 1 {
-		// A deferred transaction that reads and then writes fails at once when
-		// another process wrote in between; an immediate one waits its turn.
-		query.Set("_txlock", "immediate")
-	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
 	return db, nil
 }
 
@@ -119,61 +74,68 @@ func connect(path string, conns int, pragma string) (*sql.DB, error) {
 // whether it failed.
 func (db *DB) Observe(f func(took time.Duration, err error)) { db.observer.Store(&f) }
 
-// Path returns the name of the database file.
-func (db *DB) Path() string { return db.path }
+// Location returns where the database is, without a password.
+func (db *DB) Location() string { return db.name }
 
 // Close closes the database. Nobody may be using it any more. Closing again
 // does nothing.
 func (db *DB) Close() error {
-	var err error
 	for range maxReaders {
 		if s := <-db.readers; s != nil {
-			err = errors.Join(err, s.close())
+			s.close()
 		}
 		db.readers <- nil // who reads all the same is refused, and does not wait
 	}
-	// Readers first: the last connection to close writes the log back.
-	return explain(errors.Join(err, db.read.Close(), db.writer.close()))
+	// Readers first: the last connection of SQLite to close writes the log back.
+	return explain(db.engine, errors.Join(db.read.Close(), db.writer.close()))
 }
 
-// reading lends f one of the sessions that read.
-func (db *DB) reading(ctx context.Context, f func(*session) error) error {
+// View runs f in a transaction that only reads, and sees one moment.
+func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
 	var s *session
 	select {
 	case s = <-db.readers:
 	case <-ctx.Done():
 		return fmt.Errorf("read database: %w", ctx.Err())
 	}
+	defer func() { db.readers <- s }()
+	if err := db.beginView(ctx, &s); err != nil {
+		return fmt.Errorf("read database: %w", explain(db.engine, err))
+	}
 	defer func() {
-		// What a cancelled context interrupted is not used again.
-		if s != nil && ctx.Err() != nil {
+		// There is nothing to commit. What a cancelled context interrupted is not used again.
+		if s.rollback(context.WithoutCancel(ctx)) != nil || ctx.Err() != nil {
 			s.close()
 			s = nil
 		}
-		db.readers <- s
 	}()
-	if s == nil {
-		var err error
-		if s, err = newSession(ctx, db.read); err != nil {
-			return fmt.Errorf("read database: %w", explain(err))
-		}
-	}
-	return f(s)
+	tx := &Tx{ctx: ctx, running: ctx, engine: db.engine, sql: s, now: db.Now}
+	defer tx.end()
+	return f(tx)
 }
 
-// View runs f in a transaction that only reads, and sees one moment.
-func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
-	return db.reading(ctx, func(s *session) error {
-		// Without ctx, whose end would undo it beside a statement that still runs.
-		begun, err := s.conn.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{ReadOnly: true})
-		if err != nil {
-			return fmt.Errorf("read database: %w", explain(err))
+// beginView begins a transaction on the session, or on a new one where there
+// is none or its connection was lost since: the server may have been restarted.
+func (db *DB) beginView(ctx context.Context, s **session) error {
+	for fresh := false; ; {
+		if *s == nil {
+			connected, err := newSession(ctx, db.read)
+			if err != nil {
+				return err
+			}
+			*s, fresh = connected, true
 		}
-		defer begun.Rollback() // there is nothing to commit
-		tx := &Tx{ctx: ctx, sql: s, now: db.Now}
-		defer tx.end()
-		return f(tx)
-	})
+		err := (*s).begin(ctx, db.viewing())
+		if err == nil {
+			return nil
+		}
+		lost := db.lost((*s).conn)
+		(*s).close()
+		*s = nil
+		if fresh || !lost || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // Generation returns a number that changes whenever any process committed an

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
-
-	"github.com/pressly/goose/v3"
 )
 
 //go:embed migrations/*.sql
@@ -20,12 +18,12 @@ var migrations embed.FS
 const migrateAttempts = 10
 
 // migrate brings the schema up to date. Migrations only go forward.
-func migrate(ctx context.Context, db *sql.DB) error {
+func migrate(ctx context.Context, e engine, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	provider, err := e.provider(db, files)
 	if err != nil {
 		return err
 	}
@@ -36,8 +34,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		}
 		// Each migration is one transaction; who lost the race finds the
 		// tables made, and next time the migration recorded.
-		sentinel := explain(err)
-		if attempt == migrateAttempts || errors.Is(sentinel, ErrFull) || errors.Is(sentinel, ErrReadOnly) ||
+		sentinel := explain(e, err)
+		if attempt == migrateAttempts || errors.Is(sentinel, ErrFull) || errors.Is(sentinel, ErrReadOnly) || errors.Is(sentinel, ErrUnavailable) ||
 			errors.Is(sentinel, ErrPermission) || errors.Is(sentinel, ErrDamaged) || ctx.Err() != nil {
 			return fmt.Errorf("update schema: %w", sentinel)
 		}

@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"database/sql/driver"
 )
 
 // maxStatements is how many compiled statements one connection keeps.
@@ -16,6 +16,26 @@ const maxStatements = 200
 type session struct {
 	conn     *sql.Conn
 	compiled map[string]*sql.Stmt
+}
+
+// Transactions are begun and ended by statements. A sql.Tx would hold a lock on
+// the connection that a statement needs which finds the connection lost.
+
+// begin begins a transaction with a statement of the engine.
+func (s *session) begin(ctx context.Context, statement string) error {
+	_, err := s.conn.ExecContext(ctx, statement)
+	return err
+}
+
+func (s *session) commit(ctx context.Context) error {
+	_, err := s.conn.ExecContext(ctx, `COMMIT`)
+	return err
+}
+
+// rollback ends a transaction, whatever became of it.
+func (s *session) rollback(ctx context.Context) error {
+	_, err := s.conn.ExecContext(ctx, `ROLLBACK`)
+	return err
 }
 
 func newSession(ctx context.Context, db *sql.DB) (*session, error) {
@@ -67,19 +87,17 @@ func (s *session) queryRow(ctx context.Context, query string, args ...any) *sql.
 	return stmt.QueryRowContext(ctx, args...)
 }
 
-func (s *session) forget() (err error) {
+func (s *session) forget() {
 	for _, stmt := range s.compiled {
-		err = errors.Join(err, stmt.Close())
+		stmt.Close() // fails where the connection is lost, and the statement with it
 	}
 	clear(s.compiled)
-	return err
 }
 
-// close gives the connection back to its pool.
-func (s *session) close() error {
-	err := s.forget()
-	if closing := s.conn.Close(); !errors.Is(closing, sql.ErrConnDone) { // else it was closed before
-		err = errors.Join(err, closing)
-	}
-	return err
+// close closes the connection, whatever state it is in. Nothing waits on it to
+// be written: what was committed is durable.
+func (s *session) close() {
+	s.forget()
+	s.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that its pool does not keep it
+	s.conn.Close()
 }

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 )
@@ -13,12 +15,14 @@ import (
 // A Tx is a transaction. It lives within one call of View or Change, carries
 // that call's context, and is for one goroutine.
 type Tx struct {
-	ctx    context.Context
-	sql    *session
-	now    func() time.Time
-	writes bool
-	entry  audit.Entry
-	failed error // of the first statement that failed: what follows would build on sand
+	ctx     context.Context // the caller's, looked at between statements
+	running context.Context // of each statement
+	engine  engine
+	sql     *session
+	now     func() time.Time
+	writes  bool
+	entry   audit.Entry
+	failed  error // of the first statement that failed: what follows would build on sand
 }
 
 // Now returns the time by the database's clock, in whole milliseconds UTC.
@@ -37,31 +41,34 @@ func (tx *Tx) Exec(query string, args ...any) (rows int64, err error) {
 	if !tx.writes {
 		return 0, fmt.Errorf("write in a read transaction: %w", ErrReadOnly)
 	}
-	result, err := tx.sql.exec(tx.statementContext(), query, args...)
+	if err := tx.noted(checkText(args)); err != nil {
+		return 0, err
+	}
+	result, err := tx.sql.exec(tx.running, query, args...)
 	if err != nil {
-		tx.failed = explain(err)
+		tx.failed = explain(tx.engine, err)
 		return 0, tx.failed
 	}
 	rows, err = result.RowsAffected()
-	return rows, explain(err)
+	return rows, explain(tx.engine, err)
 }
 
 // Get scans the one row that the query yields. Without one it returns
 // ErrNotFound.
 func (tx *Tx) Get(query string, args []any, dest ...any) error {
-	if err := tx.usable(); err != nil {
+	if err := errors.Join(tx.usable(), tx.noted(checkText(args))); err != nil {
 		return err
 	}
-	return tx.noted(tx.sql.queryRow(tx.statementContext(), query, args...).Scan(dest...))
+	return tx.noted(tx.sql.queryRow(tx.running, query, args...).Scan(dest...))
 }
 
 // Each calls row for every row that the query yields. Within row, no other
 // statement may run.
 func (tx *Tx) Each(query string, args []any, row func(scan func(dest ...any) error) error) error {
-	if err := tx.usable(); err != nil {
+	if err := errors.Join(tx.usable(), tx.noted(checkText(args))); err != nil {
 		return err
 	}
-	rows, err := tx.sql.query(tx.statementContext(), query, args...)
+	rows, err := tx.sql.query(tx.running, query, args...)
 	if err != nil {
 		return tx.noted(err)
 	}
@@ -108,21 +115,22 @@ func (tx *Tx) usable() error {
 	return tx.ctx.Err()
 }
 
-// statementContext keeps a cancelled caller from interrupting a statement
-// that writes: SQLite would roll back the whole transaction, which others may
-// share. Between statements tx.usable looks.
-func (tx *Tx) statementContext() context.Context {
-	if tx.writes {
-		return context.WithoutCancel(tx.ctx)
-	}
-	return tx.ctx
-}
-
 // noted remembers a failed read. That there is no such row is no failure.
 func (tx *Tx) noted(err error) error {
-	err = explain(err)
+	err = explain(tx.engine, err)
 	if err != nil && tx.writes && !errors.Is(err, ErrNotFound) {
 		tx.failed = err
 	}
 	return err
+}
+
+// checkText refuses text that one of the two databases would not keep as it
+// is, so that both keep the same.
+func checkText(args []any) error {
+	for _, arg := range args {
+		if s, ok := arg.(string); ok && (!utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0) {
+			return fmt.Errorf("%w: %q", ErrText, s)
+		}
+	}
+	return nil
 }

@@ -21,8 +21,9 @@ const maxBatch = 64
 // waiting behind it commits for all. A commit is a sync, and a sync costs
 // hundreds of times what a change does.
 type writer struct {
+	engine  engine
 	db      *sql.DB  // of one connection
-	session *session // on it
+	session *session // on it; nil: it was lost
 	waiting atomic.Int32
 	mu      sync.Mutex
 	batch   *batch
@@ -31,8 +32,10 @@ type writer struct {
 
 // A batch is one transaction and those who wait for its commit.
 type batch struct {
-	tx        *sql.Tx
-	session   *session // that tx is open on
+	engine    engine
+	session   *session        // that the transaction is open on
+	ctx       context.Context // of all of its statements
+	end       context.CancelFunc
 	size      int
 	broken    error // why the transaction as a whole is lost
 	committed chan struct{}
@@ -42,7 +45,10 @@ type batch struct {
 func (w *writer) close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return errors.Join(w.session.close(), w.db.Close())
+	if w.session != nil {
+		w.session.close()
+	}
+	return w.db.Close()
 }
 
 // Change runs f in a transaction that writes, appends entry to the audit log
@@ -52,7 +58,7 @@ func (w *writer) close() error {
 //
 // It is the only way to write, save for the narrow ChangeUnaudited.
 func (db *DB) Change(ctx context.Context, entry audit.Entry, f func(*Tx) error) error {
-	return db.change(ctx, &Tx{ctx: ctx, now: db.Now, writes: true, entry: entry}, func(tx *Tx) error {
+	return db.change(ctx, &Tx{ctx: ctx, engine: db.engine, now: db.Now, writes: true, entry: entry}, func(tx *Tx) error {
 		if err := f(tx); err != nil {
 			return err
 		}
@@ -65,7 +71,7 @@ func (db *DB) Change(ctx context.Context, entry audit.Entry, f func(*Tx) error) 
 // unauthenticated refusals, and what is derived from audited rows. Anything
 // that grants, publishes, withdraws or decides belongs in Change.
 func (db *DB) ChangeUnaudited(ctx context.Context, f func(*Tx) error) error {
-	return db.change(ctx, &Tx{ctx: ctx, now: db.Now, writes: true}, f)
+	return db.change(ctx, &Tx{ctx: ctx, engine: db.engine, now: db.Now, writes: true}, f)
 }
 
 func (db *DB) change(ctx context.Context, tx *Tx, f func(*Tx) error) error {
@@ -112,12 +118,42 @@ func (w *writer) join(ctx context.Context) (*batch, error) {
 		return nil, err
 	}
 	// Not with the context of the first caller: its end would undo the others.
-	begun, err := w.session.conn.BeginTx(context.WithoutCancel(ctx), nil)
+	b, err := w.begin(context.WithoutCancel(ctx))
 	if err != nil {
-		return nil, fmt.Errorf("begin change: %w", explain(err))
+		return nil, fmt.Errorf("begin change: %w", explain(w.engine, err))
 	}
-	w.batch = &batch{tx: begun, session: w.session, committed: make(chan struct{})}
-	return w.batch, nil
+	w.batch = b
+	return b, nil
+}
+
+// begin begins a transaction on the session, or on a new one where its
+// connection was lost since: the server may have been restarted.
+func (w *writer) begin(ctx context.Context) (*batch, error) {
+	ctx, end := ctx, context.CancelFunc(func() {})
+	if patience := w.engine.patience(); patience > 0 {
+		ctx, end = context.WithTimeout(ctx, patience)
+	}
+	for fresh := false; ; {
+		if w.session == nil {
+			connected, err := newSession(ctx, w.db)
+			if err != nil {
+				end()
+				return nil, err
+			}
+			w.session, fresh = connected, true
+		}
+		err := w.session.begin(ctx, w.engine.writing())
+		if err == nil {
+			return &batch{engine: w.engine, session: w.session, ctx: ctx, end: end, committed: make(chan struct{})}, nil
+		}
+		lost := w.engine.lost(w.session.conn)
+		w.session.close() // it may have begun and not got its turn
+		w.session = nil
+		if fresh || !lost {
+			end()
+			return nil, err
+		}
+	}
 }
 
 // leave commits the batch if nobody is waiting to join it, and passes the
@@ -135,25 +171,19 @@ func (w *writer) leave(b *batch) {
 }
 
 func (b *batch) commit() {
-	if b.broken != nil {
-		b.err = errors.Join(b.broken, ignoreDone(b.tx.Rollback()))
-		return
+	defer b.end()
+	b.err = b.broken
+	if b.err == nil {
+		b.err = explain(b.engine, b.session.commit(b.ctx))
 	}
-	if err := b.tx.Commit(); err != nil {
-		b.err = errors.Join(explain(err), ignoreDone(b.tx.Rollback()))
+	if b.err != nil {
+		b.session.rollback(b.ctx) // fails where there is nothing left to undo
 	}
-}
-
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
 }
 
 // run runs f in a savepoint. After a failure the savepoint is undone; if that
-// is impossible, because SQLite itself gave the transaction up (disk full,
-// failed read or write), the batch is broken and none of it is committed.
+// is impossible, because the database itself gave the transaction up (disk
+// full, failed read or write, connection lost), the batch is broken and none of it is committed.
 func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 	if b.broken != nil {
 		return b.broken
@@ -161,8 +191,8 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 	if err := tx.ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := b.session.exec(context.Background(), `SAVEPOINT change`); err != nil {
-		b.broken = explain(err)
+	if _, err := b.session.exec(b.ctx, `SAVEPOINT change`); err != nil {
+		b.broken = explain(b.engine, err)
 		return b.broken
 	}
 	done := false
@@ -171,16 +201,18 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 			b.undo(errors.New("a change panicked"))
 		}
 	}()
-	tx.sql = b.session
+	// A cancelled caller must not interrupt a statement: that would undo the
+	// whole transaction, which others share.
+	tx.sql, tx.running = b.session, b.ctx
 	defer tx.end()
 	err := f(tx)
 	done = true
 	if tx.failed != nil && (err == nil || errors.Is(err, NoChange)) {
-		err = tx.failed // f ignored it; SQLite may not have
+		err = tx.failed // f ignored it; the database may not have
 	}
 	if err == nil {
-		_, err = b.session.exec(context.Background(), `RELEASE change`)
-		err = explain(err)
+		_, err = b.session.exec(b.ctx, `RELEASE change`)
+		err = explain(b.engine, err)
 	}
 	if err != nil {
 		b.undo(err)
@@ -189,9 +221,9 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 }
 
 func (b *batch) undo(cause error) {
-	_, err := b.session.exec(context.Background(), `ROLLBACK TO change`)
+	_, err := b.session.exec(b.ctx, `ROLLBACK TO change`)
 	if err == nil {
-		_, err = b.session.exec(context.Background(), `RELEASE change`)
+		_, err = b.session.exec(b.ctx, `RELEASE change`)
 	}
 	if err != nil {
 		b.broken = cause

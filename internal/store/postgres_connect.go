@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"sync"
+	"time"
+)
+
+// calm is how long a failed attempt to connect stands for those that follow.
+// Without it, each of many who wait for a server that is gone would wait anew
+// for its own attempt to fail.
+const calm = time.Second
+
+// calmConnector remembers failures for the pools that share it.
+type calmConnector struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	failed error
+	until  time.Time
+}
+
+// of returns a connector that attempts no connection shortly after one failed.
+func (c *calmConnector) of(inner driver.Connector) driver.Connector {
+	return &calmedConnector{Connector: inner, calm: c}
+}
+
+type calmedConnector struct {
+	driver.Connector
+	calm *calmConnector
+}
+
+func (c *calmedConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := c.calm.standing(); err != nil {
+		return nil, err
+	}
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil && ctx.Err() == nil { // else it is the caller who gave up
+		c.calm.note(err)
+	}
+	return conn, err
+}
+
+func (c *calmConnector) standing() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now().Before(c.until) {
+		return c.failed
+	}
+	return nil
+}
+
+func (c *calmConnector) note(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed, c.until = err, c.now().Add(calm)
+}

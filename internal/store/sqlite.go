@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite" // registers the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/secure-ota/secure-ota/internal/fsatomic"
+)
+
+// Limits of one process on SQLite, modest on purpose: a gateway may be the
+// server.
+const (
+	cacheKiB  = 4 << 10  // per connection
+	mmapBytes = 64 << 20 // of the file, shared with the page cache of the system
+)
+
+// sqliteEngine is SQLite in one file, shared by the processes of one machine.
+type sqliteEngine struct{ path string }
+
+func (e *sqliteEngine) connect(context.Context) (read, write *sql.DB, err error) {
+	// SQLite would make a file that others can read, and gives its -wal and
+	// -shm files the permissions of the main file.
+	if err := fsatomic.CreateFile(fsatomic.OS(), e.path, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, nil, err
+	}
+	if write, err = e.pool(1, "journal_mode(WAL)"); err != nil {
+		return nil, nil, err
+	}
+	if read, err = e.pool(maxReaders, "query_only(1)"); err != nil {
+		return nil, nil, errors.Join(err, write.Close())
+	}
+	return read, write, nil
+}
+
+// pool prepares a pool. SQLite opens connections when they are needed.
+func (e *sqliteEngine) pool(conns int, pragma string) (*sql.DB, error) {
+	abs, err := filepath.Abs(e.path)
+	if err != nil {
+		return nil, err
+	}
+	abs = filepath.ToSlash(abs)
+	if abs[0] != '/' { // a drive letter
+		abs = "/" + abs
+	}
+	query := url.Values{
+		"mode":    {"rw"},
+		"_txlock": {"deferred"},
+		"_dqs":    {"0"},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", BusyTimeout.Milliseconds()),
+			pragma,
+			"synchronous(FULL)", // in WAL mode NORMAL would lose acknowledged commits
+			"foreign_keys(1)",
+			"trusted_schema(0)",
+			fmt.Sprintf("cache_size(-%d)", cacheKiB),
+			fmt.Sprintf("mmap_size(%d)", mmapBytes),
+		},
+	}
+	if conns == 1 {
+		query.Set("_txlock", "immediate") // of migrations, see writing
+	}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+func (e *sqliteEngine) provider(db *sql.DB, migrations fs.FS) (*goose.Provider, error) {
+	return goose.NewProvider(goose.DialectSQLite3, db, migrations, goose.WithDisableGlobalRegistry(true))
+}
+
+func (e *sqliteEngine) viewing() string { return `BEGIN` }
+
+// writing is immediate: a deferred transaction that reads and then writes fails
+// at once when another process wrote in between; this one waits its turn.
+func (e *sqliteEngine) writing() string { return `BEGIN IMMEDIATE` }
+
+func (e *sqliteEngine) patience() time.Duration { return 0 }
+
+func (e *sqliteEngine) lost(*sql.Conn) bool { return false }
+
+func (e *sqliteEngine) sentinel(err error) error {
+	var se *sqlite.Error
+	if !errors.As(err, &se) {
+		return nil
+	}
+	// The low byte of a result code is the kind of failure.
+	switch code := se.Code(); code & 0xff {
+	case sqlite3.SQLITE_CONSTRAINT:
+		return ErrConflict
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return ErrBusy
+	case sqlite3.SQLITE_FULL:
+		return ErrFull
+	case sqlite3.SQLITE_READONLY:
+		return ErrReadOnly
+	case sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_CANTOPEN:
+		return ErrPermission
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return ErrDamaged
+	case sqlite3.SQLITE_IOERR:
+		if code == sqlite3.SQLITE_IOERR_SHMSIZE { // the file of the index in memory could not be grown
+			return ErrFull
+		}
+	}
+	return nil
+}
+
+// check asks SQLite whether every page, index, constraint and reference is
+// sound.
+func (e *sqliteEngine) check(tx *Tx) (problems []string, err error) {
+	err = tx.Each(`PRAGMA integrity_check`, nil, func(scan func(...any) error) error {
+		var text string
+		err := scan(&text)
+		if err == nil && text != "ok" {
+			problems = append(problems, text)
+		}
+		return err
+	})
+	if err != nil {
+		return problems, err
+	}
+	err = tx.Each(`SELECT "table", COUNT(*) FROM pragma_foreign_key_check GROUP BY "table"`, nil, func(scan func(...any) error) error {
+		var table string
+		var count int
+		err := scan(&table, &count)
+		if err == nil {
+			problems = append(problems, fmt.Sprintf("%d rows of %s refer to something that is not there", count, table))
+		}
+		return err
+	})
+	return problems, err
+}

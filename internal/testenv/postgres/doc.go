@@ -1,0 +1,3 @@
+// Package postgres starts Debian's PostgreSQL for tests: the real thing, in a
+// temporary directory, on a Unix socket of its own.
+package postgres
