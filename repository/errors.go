@@ -20,6 +20,10 @@ var (
 	ErrPermission = store.ErrPermission // this user may not write there
 	ErrDamaged    = store.ErrDamaged
 	ErrBusy       = store.ErrBusy
+	// ErrUnavailable: the server that holds the database, or the one that holds
+	// the images, cannot be reached.
+	ErrUnavailable = store.ErrUnavailable
+	ErrText        = store.ErrText // not UTF-8, or with a NUL
 )
 
 // Refusals of what is to be published, for errors.Is. Those about signatures
@@ -51,6 +55,8 @@ func explainBlob(err error) error {
 		return fmt.Errorf("%w: %w: %w", ErrImage, trust.ErrImageDigest, err)
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrNoUpload):
 		return fmt.Errorf("%w: %w", ErrNoImage, err)
+	case errors.Is(err, blob.ErrUnavailable):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
 }

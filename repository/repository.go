@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -184,22 +185,22 @@ func (r *Repository) Store() *store.DB { return r.db }
 func (r *Repository) Revision(ctx context.Context) (int64, error) { return r.db.Revision(ctx, Topic) }
 
 // Firmware opens an image by its digest and returns its size in bytes. Close
-// the file. It is the file itself, so that it can be sent without copying.
-func (r *Repository) Firmware(ctx context.Context, digest manifest.Digest) (*os.File, int64, error) {
+// it. Where the image is on this machine it is the *os.File itself, so that it
+// can be sent without copying.
+func (r *Repository) Firmware(ctx context.Context, digest manifest.Digest) (io.ReadSeekCloser, int64, error) {
 	f, size, err := r.blobs.Open(digest)
 	if err != nil {
 		return nil, 0, fmt.Errorf("firmware: %w", notFound(err))
 	}
-	file, ok := f.(*os.File)
-	if !ok {
-		return nil, 0, errors.Join(fmt.Errorf("firmware %s: not in a file", digest), f.Close())
-	}
-	return file, size, nil
+	return f, size, nil
 }
 
 func notFound(err error) error {
-	if errors.Is(err, blob.ErrNotFound) {
+	switch {
+	case errors.Is(err, blob.ErrNotFound):
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
+	case errors.Is(err, blob.ErrUnavailable):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
 }

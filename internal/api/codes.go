@@ -85,6 +85,7 @@ var codes = []Code{
 	{"unavailable", 503, fleet.ErrStorage},
 	{"unavailable", 503, repository.ErrReadOnly},
 	{"unavailable", 503, repository.ErrBusy},
+	{"unavailable", 503, repository.ErrUnavailable},
 	{"unavailable", 503, ErrUnavailable},
 
 	{"too_large", 413, reason.TooLarge},
@@ -95,6 +96,7 @@ var codes = []Code{
 	{"invalid", 400, auth.ErrInvalid},
 	{"invalid", 400, rollout.ErrInvalid},
 	{"invalid", 400, audit.ErrInvalid},
+	{"invalid", 400, repository.ErrText},
 	{"not_found", 404, ErrNotFound},
 	{"not_found", 404, fleet.ErrNotFound},
 	{"not_found", 404, auth.ErrNotFound},

@@ -119,7 +119,7 @@ func (d *Dir) put(ctx context.Context, digest manifest.Digest, size int64, r io.
 
 // Open opens a blob for reading and returns its size in bytes. On a real file
 // system it is an *os.File, so that sendfile works.
-func (d *Dir) Open(digest manifest.Digest) (fsatomic.File, int64, error) {
+func (d *Dir) Open(digest manifest.Digest) (io.ReadSeekCloser, int64, error) {
 	f, err := d.fsys.OpenFile(d.Name(digest), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, fmt.Errorf("open blob %s: %w", digest, ErrNotFound)

@@ -8,12 +8,13 @@ import (
 
 // What can go wrong, for errors.Is.
 var (
-	ErrNotFound = errors.New("no such blob")
-	ErrNoUpload = errors.New("no such upload: begin it again")
-	ErrBusy     = errors.New("another upload is in the way: try again later")
-	ErrSize     = errors.New("not as long as announced")
-	ErrDigest   = errors.New("the bytes do not hash to the digest")
-	ErrFull     = error(syscall.ENOSPC)
+	ErrNotFound    = errors.New("no such blob")
+	ErrNoUpload    = errors.New("no such upload: begin it again")
+	ErrBusy        = errors.New("another upload is in the way: try again later")
+	ErrSize        = errors.New("not as long as announced")
+	ErrDigest      = errors.New("the bytes do not hash to the digest")
+	ErrFull        = error(syscall.ENOSPC)
+	ErrUnavailable = errors.New("the store of images cannot be reached")
 )
 
 // An OffsetError refuses bytes that do not continue an upload where it

@@ -114,6 +114,10 @@ func (e *postgresEngine) sentinel(err error) error {
 	if errors.As(err, &pg) {
 		return sentinelOfState(pg.Code)
 	}
+	var file *fs.PathError // of a certificate, for instance
+	if errors.As(err, &file) {
+		return nil
+	}
 	var network net.Error // also of a deadline that passed
 	var connecting *pgconn.ConnectError
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||

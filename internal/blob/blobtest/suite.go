@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/blob"
-	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
@@ -28,7 +27,7 @@ type Store interface {
 	Append(ctx context.Context, digest manifest.Digest, offset int64, r io.Reader) (end int64, err error)
 	Finish(ctx context.Context, digest manifest.Digest) (blob.Sums, error)
 	Abort(digest manifest.Digest) error
-	Open(digest manifest.Digest) (fsatomic.File, int64, error)
+	Open(digest manifest.Digest) (io.ReadSeekCloser, int64, error)
 	Stat(digest manifest.Digest) (size int64, err error)
 	Verify(ctx context.Context, digest manifest.Digest) (blob.Sums, error)
 	Remove(digest manifest.Digest) error

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -28,10 +27,11 @@ func WithConn(ctx context.Context, conn net.Conn) context.Context {
 // stream sends a part of the file and moves the write deadline along as the
 // reader makes progress.
 //
-// w is the server's own ResponseWriter and f a bare *os.File: on a plain
-// connection the copy is then a sendfile, and the image never passes through
-// this process. Wrapping either would lose that.
-func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, f *os.File, s span) error {
+// w is the server's own ResponseWriter and f, where the image is on this
+// machine, a bare *os.File: on a plain connection the copy is then a sendfile,
+// and the image never passes through this process. Wrapping either would lose
+// that.
+func (h *Handler) stream(ctx context.Context, w http.ResponseWriter, f io.ReadSeeker, s span) error {
 	if _, err := f.Seek(s.start, io.SeekStart); err != nil {
 		return fmt.Errorf("seek to %d: %w", s.start, err)
 	}
