@@ -2,11 +2,16 @@ package repository
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"path/filepath"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/blob"
+	"github.com/secure-ota/secure-ota/internal/fsatomic"
+	"github.com/secure-ota/secure-ota/internal/store"
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
@@ -26,3 +31,34 @@ type blobs interface {
 	Expire(since time.Time) (removed int, err error)
 	Close() error
 }
+
+// openBlobs opens the place where images are.
+func openBlobs(ctx context.Context, cfg Config, db *store.DB) (blobs, error) {
+	if !blob.IsS3(cfg.Blobs) {
+		return blob.Open(fsatomic.OS(), cfg.Blobs, blob.Config{Quota: cfg.Quota, Reserve: cfg.Reserve, Free: blob.DiskFree})
+	}
+	return blob.OpenS3(ctx, cfg.Blobs, blob.S3Config{
+		Quota: cfg.Quota, Reserve: cfg.Reserve, Cache: filepath.Join(cfg.Dir, CacheName), Claims: claims(cfg, db),
+	})
+}
+
+// claims keeps replicas out of each other's uploads. Beside SQLite, which one
+// machine has, one process takes them all.
+func claims(cfg Config, db *store.DB) blob.Claims {
+	if store.IsPostgres(cfg.Database) {
+		return databaseClaims{db}
+	}
+	return blob.NewFileClaims(fsatomic.OS(), filepath.Join(cfg.Dir, claimsName))
+}
+
+type databaseClaims struct{ db *store.DB }
+
+func (c databaseClaims) Claim(ctx context.Context, digest manifest.Digest) (release func(), err error) {
+	release, err = c.db.Claim(ctx, "upload "+digest.String())
+	if errors.Is(err, store.ErrClaimed) {
+		err = fmt.Errorf("%w: another replica takes it", blob.ErrBusy)
+	}
+	return release, err
+}
+
+func (c databaseClaims) Close() error { return nil }

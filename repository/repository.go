@@ -25,6 +25,8 @@ const (
 	DatabaseName = "ota.db"
 	BlobsName    = "blobs"
 	SecretsName  = "secrets"
+	CacheName    = "cache"        // copies of images that are in S3
+	claimsName   = "uploads.lock" // of the one process that takes uploads for S3 beside SQLite
 )
 
 // Topic is what Revision of the store counts changes of the repository under.
@@ -36,10 +38,16 @@ const DefaultReserve = 64 << 20
 
 // Config says where a repository is. Only Dir is needed.
 type Config struct {
-	Dir     string // the storage path
-	Create  bool   // make Dir if it does not exist
-	Quota   int64  // bytes of all images; 0: what the disk holds
-	Reserve int64  // bytes of the disk that images leave free; 0: DefaultReserve
+	Dir    string // the storage path
+	Create bool   // make Dir if it does not exist
+	// Database is where the database is: empty for a file in Dir, or
+	// postgres://… (docs/operations-storage.md).
+	Database string
+	// Blobs is where the images are: empty for a directory in Dir, another
+	// directory, or s3://BUCKET/PREFIX?…, of which there are copies in Dir.
+	Blobs   string
+	Quota   int64 // bytes of all images; 0: what the disk holds
+	Reserve int64 // bytes of the disk that images leave free; 0: DefaultReserve
 	// AuditKey verifies the checkpoints of the audit log in Fsck. Zero: only
 	// the hash chain is verified.
 	AuditKey trust.PublicKey
@@ -88,16 +96,21 @@ func open(ctx context.Context, cfg Config) (*Repository, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	images, err := blob.Open(fsatomic.OS(), filepath.Join(cfg.Dir, BlobsName),
-		blob.Config{Quota: cfg.Quota, Reserve: cfg.Reserve, Free: blob.DiskFree})
+	if cfg.Database == "" {
+		cfg.Database = filepath.Join(cfg.Dir, DatabaseName)
+	}
+	if cfg.Blobs == "" {
+		cfg.Blobs = filepath.Join(cfg.Dir, BlobsName)
+	}
+	db, err := store.Open(ctx, cfg.Database)
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, filepath.Join(cfg.Dir, DatabaseName))
-	if err != nil {
-		return nil, errors.Join(err, images.Close())
-	}
 	db.Now = cfg.Now
+	images, err := openBlobs(ctx, cfg, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return &Repository{dir: cfg.Dir, auditKey: cfg.AuditKey, now: cfg.Now, db: db, blobs: images}, nil
 }
 
@@ -171,7 +184,7 @@ func advise(err error) error {
 }
 
 // Close closes the repository.
-func (r *Repository) Close() error { return errors.Join(r.db.Close(), r.blobs.Close()) }
+func (r *Repository) Close() error { return errors.Join(r.blobs.Close(), r.db.Close()) }
 
 // Dir returns the storage path.
 func (r *Repository) Dir() string { return r.dir }

@@ -35,6 +35,8 @@ var ErrConfig = errors.New("server configuration")
 type Config struct {
 	Dir        string                 // data directory; made if it is missing. Secrets stand in Dir/secrets
 	Repository *repository.Repository // already open at Dir, and closed by its owner; nil: opened here
+	Database   string                 // empty: SQLite in Dir; or postgres://…, for any number of replicas (docs/operations-storage.md)
+	Blobs      string                 // where images are; empty: in Dir; or another directory, or s3://BUCKET/PREFIX?…
 	Vendor     string                 // shown to operators; empty: that of the keysets
 	PublicURL  string                 // under which devices reach the server, such as https://ota.example.com; empty: not known
 

@@ -49,7 +49,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, repository: cfg.Repository}
 	if s.repository == nil {
-		opened := repository.Config{Dir: cfg.Dir, Create: true, Now: cfg.Now}
+		opened := repository.Config{Dir: cfg.Dir, Create: true, Database: cfg.Database, Blobs: cfg.Blobs, Now: cfg.Now}
 		if cfg.AuditSigner != nil {
 			opened.AuditKey = cfg.AuditSigner.Public()
 		}

@@ -27,6 +27,8 @@ type Local struct {
 type LocalConfig struct {
 	Dir         string
 	Create      bool         // make it if it is missing
+	Database    string       // as repository.Config
+	Blobs       string       // as repository.Config
 	User        string       // for the audit log: who runs the command
 	Vendor      string       // as Config
 	PublicURL   string       // as Config
@@ -35,7 +37,7 @@ type LocalConfig struct {
 
 // OpenLocal opens a data directory.
 func OpenLocal(ctx context.Context, cfg LocalConfig) (*Local, error) {
-	opened := repository.Config{Dir: cfg.Dir, Create: cfg.Create}
+	opened := repository.Config{Dir: cfg.Dir, Create: cfg.Create, Database: cfg.Database, Blobs: cfg.Blobs}
 	if cfg.AuditSigner != nil {
 		opened.AuditKey = cfg.AuditSigner.Public()
 	}

@@ -1,12 +1,15 @@
 package blob
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
+	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
@@ -45,7 +48,11 @@ func (d *Dir) claim(digest manifest.Digest) error {
 // a descriptor left open it could change a blob after it was verified. Put
 // needs no such lock, for its files have names that nobody else knows.
 func (d *Dir) lockUploads() (io.Closer, error) {
-	f, err := d.fsys.OpenFile(filepath.Join(d.path, uploadsName, "lock"), os.O_RDWR|os.O_CREATE, filePerm)
+	return lockName(d.fsys, filepath.Join(d.path, uploadsName, "lock"))
+}
+
+func lockName(fsys fsatomic.FS, name string) (io.Closer, error) {
+	f, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, filePerm)
 	if err != nil {
 		return nil, err
 	}
@@ -60,4 +67,43 @@ func (d *Dir) lockUploads() (io.Closer, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// FileClaims are Claims for the processes of one machine: the first that works
+// on an upload works on all of them until it ends.
+type FileClaims struct {
+	fsys fsatomic.FS
+	name string
+
+	mu   sync.Mutex
+	lock io.Closer // nil until the first upload
+}
+
+// NewFileClaims returns claims that lock a file.
+func NewFileClaims(fsys fsatomic.FS, name string) *FileClaims {
+	return &FileClaims{fsys: fsys, name: name}
+}
+
+// Claim implements Claims.
+func (c *FileClaims) Claim(context.Context, manifest.Digest) (release func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lock == nil {
+		if c.lock, err = lockName(c.fsys, c.name); err != nil {
+			return nil, err
+		}
+	}
+	return func() {}, nil
+}
+
+// Close gives up the lock.
+func (c *FileClaims) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lock == nil {
+		return nil
+	}
+	err := c.lock.Close()
+	c.lock = nil
+	return err
 }

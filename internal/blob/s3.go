@@ -22,11 +22,16 @@ type S3Config struct {
 	// Cache is the directory of local copies, which the location bounds. Empty:
 	// none are kept.
 	Cache   string
-	Reserve int64 // bytes of the disk of the cache that stay free
+	Reserve int64  // bytes of the disk of the cache that stay free
+	Claims  Claims // closed with the S3; nil: there is no other process
+}
+
+// Claims keep processes out of each other's uploads.
+type Claims interface {
 	// Claim makes this process the only one that works on the upload of a blob,
 	// until release is called or the process ends. ErrBusy: another one does.
-	// Nil: there is no other process.
-	Claim func(ctx context.Context, digest manifest.Digest) (release func(), err error)
+	Claim(ctx context.Context, digest manifest.Digest) (release func(), err error)
+	Close() error
 }
 
 // Bounds of one request to the store.
@@ -103,6 +108,9 @@ func (s *S3) reachable(ctx context.Context) error {
 func (s *S3) Close() error {
 	if s.copies != nil {
 		s.copies.close()
+	}
+	if s.cfg.Claims != nil {
+		return s.cfg.Claims.Close()
 	}
 	return nil
 }

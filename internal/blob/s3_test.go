@@ -292,21 +292,30 @@ func TestCopiesTakeNoMoreThanTheirRoom(t *testing.T) {
 
 func firstOf[A, B any](a A, _ B) A { return a }
 
-func TestAClaimThatAnotherReplicaHoldsIsBusy(t *testing.T) {
-	released := 0
-	refuse := false
-	s := openS3(t, s3.Bucket(t), blob.S3Config{Claim: func(context.Context, manifest.Digest) (func(), error) {
-		if refuse {
-			return nil, blob.ErrBusy
-		}
-		return func() { released++ }, nil
-	}})
-	if _, err := s.Upload(t.Context(), manifest.Digest{1}, 10); err != nil || released != 1 {
-		t.Errorf("%v, %d claims released", err, released)
+// claimsOfOne are claims that another process may hold.
+type claimsOfOne struct {
+	elsewhere bool
+	released  int
+}
+
+func (c *claimsOfOne) Claim(context.Context, manifest.Digest) (func(), error) {
+	if c.elsewhere {
+		return nil, blob.ErrBusy
 	}
-	refuse = true
-	if _, err := s.Append(t.Context(), manifest.Digest{1}, 0, strings.NewReader("x")); !errors.Is(err, blob.ErrBusy) || released != 1 {
-		t.Errorf("%v, %d claims released", err, released)
+	return func() { c.released++ }, nil
+}
+
+func (c *claimsOfOne) Close() error { return nil }
+
+func TestAClaimThatAnotherReplicaHoldsIsBusy(t *testing.T) {
+	claims := &claimsOfOne{}
+	s := openS3(t, s3.Bucket(t), blob.S3Config{Claims: claims})
+	if _, err := s.Upload(t.Context(), manifest.Digest{1}, 10); err != nil || claims.released != 1 {
+		t.Errorf("%v, %d claims released", err, claims.released)
+	}
+	claims.elsewhere = true
+	if _, err := s.Append(t.Context(), manifest.Digest{1}, 0, strings.NewReader("x")); !errors.Is(err, blob.ErrBusy) || claims.released != 1 {
+		t.Errorf("%v, %d claims released", err, claims.released)
 	}
 }
 

@@ -60,8 +60,8 @@ func (s *S3) exclusively(ctx context.Context, digest manifest.Digest, f func() e
 		delete(s.busy, digest)
 		s.mu.Unlock()
 	}()
-	if s.cfg.Claim != nil {
-		release, err := s.cfg.Claim(ctx, digest)
+	if s.cfg.Claims != nil {
+		release, err := s.cfg.Claims.Claim(ctx, digest)
 		if err != nil {
 			return err
 		}

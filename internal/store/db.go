@@ -54,11 +54,11 @@ func open(ctx context.Context, p place) (*DB, error) {
 		return nil, err
 	}
 	if err := migrate(ctx, p.engine, write); err != nil {
-		return nil, errors.Join(err, read.Close(), write.Close())
+		return nil, errors.Join(err, read.Close(), write.Close(), p.engine.close())
 	}
 	writing, err := newSession(ctx, write)
 	if err != nil {
-		return nil, errors.Join(err, read.Close(), write.Close())
+		return nil, errors.Join(err, read.Close(), write.Close(), p.engine.close())
 	}
 	db := &DB{
 		Now: time.Now, place: p, read: read, readers: make(chan *session, maxReaders),
@@ -87,7 +87,7 @@ func (db *DB) Close() error {
 		db.readers <- nil // who reads all the same is refused, and does not wait
 	}
 	// Readers first: the last connection of SQLite to close writes the log back.
-	return explain(db.engine, errors.Join(db.read.Close(), db.writer.close()))
+	return explain(db.engine, errors.Join(db.read.Close(), db.writer.close(), db.engine.close()))
 }
 
 // View runs f in a transaction that only reads, and sees one moment.

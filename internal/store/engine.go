@@ -15,6 +15,8 @@ import (
 type engine interface {
 	// connect opens the two pools; connections are made when they are needed.
 	connect(ctx context.Context) (read, write *sql.DB, err error)
+	// close closes what else the engine has open.
+	close() error
 	// provider returns what brings the schema up to date through db.
 	provider(db *sql.DB, migrations fs.FS) (*goose.Provider, error)
 	// viewing is the statement that begins a transaction which sees one moment.

@@ -23,6 +23,7 @@ import (
 type postgresEngine struct {
 	config   *pgx.ConnConfig
 	redacted string // the URL, without a password
+	claims   postgresClaims
 }
 
 func (e *postgresEngine) name() string { return e.redacted }
@@ -41,8 +42,11 @@ var postgresSettings = map[string]string{
 
 func (e *postgresEngine) connect(context.Context) (read, write *sql.DB, err error) {
 	calm := &calmConnector{now: time.Now}
+	e.claims.db = e.pool(calm, 1, "off")
 	return e.pool(calm, maxReaders, "on"), e.pool(calm, 1, "off"), nil
 }
+
+func (e *postgresEngine) close() error { return e.claims.close() }
 
 func (e *postgresEngine) pool(calm *calmConnector, conns int, readOnly string) *sql.DB {
 	config := e.config.Copy()

@@ -42,6 +42,8 @@ func (e *sqliteEngine) connect(context.Context) (read, write *sql.DB, err error)
 	return read, write, nil
 }
 
+func (e *sqliteEngine) close() error { return nil }
+
 // pool prepares a pool. SQLite opens connections when they are needed.
 func (e *sqliteEngine) pool(conns int, pragma string) (*sql.DB, error) {
 	abs, err := filepath.Abs(e.path)
