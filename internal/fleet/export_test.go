@@ -22,3 +22,17 @@ func (f *Fleet) SaveAll(ctx context.Context, devices []*Device) error {
 	}
 	return f.Refresh(ctx)
 }
+
+// OpenUnread returns a fleet as Open does that has not read any device yet, and
+// does nothing in the background.
+func OpenUnread(ctx context.Context, cfg Config) (*Fleet, error) { return begin(ctx, cfg) }
+
+// Read reads the devices of a fleet that was not.
+func (f *Fleet) Read(ctx context.Context) error {
+	err := f.load(ctx)
+	close(f.loaded)
+	return err
+}
+
+// SyncSeen does now what is otherwise done in the background.
+func (f *Fleet) SyncSeen(ctx context.Context) error { return f.syncSeen(ctx) }

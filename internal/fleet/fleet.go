@@ -70,24 +70,10 @@ type Fleet struct {
 // stops. A large fleet is still being read when Open returns: of it, what is
 // asked for is read at once.
 func Open(ctx context.Context, cfg Config) (*Fleet, error) {
-	if cfg.Retry == 0 {
-		cfg.Retry = DefaultRetry
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	f := &Fleet{
-		cfg: cfg, db: cfg.Repository.Store(), table: newTable(), loaded: make(chan struct{}),
-		stranger: trust.DeviceKey(trust.NewFleetMaster()),
-	}
-	f.snapshot.Store(&Snapshot{})
-	if err := f.begin(ctx); err != nil {
+	f, err := begin(ctx, cfg)
+	if err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
 	}
-	f.background, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, 1)
 	f.done.Go(func() { f.keepLoading(failed) })
 	select {
@@ -102,6 +88,19 @@ func Open(ctx context.Context, cfg Config) (*Fleet, error) {
 	f.done.Go(func() { periodic.Run(f.background, seenInterval, f.cfg.Log, f.syncSeen) })
 	f.done.Go(func() { periodic.Run(f.background, refusalInterval, f.cfg.Log, f.flushRefusals) })
 	return f, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Retry == 0 {
+		c.Retry = DefaultRetry
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
 }
 
 // Close stops the work in the background and writes what waits to be written.

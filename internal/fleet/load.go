@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/trust"
 )
 
 // Reading the fleet when a server starts.
@@ -20,22 +21,28 @@ const (
 	loaders   = 4                      // at most so many parts are read at a time
 )
 
-// begin notes where this process starts to follow changes, and reads what is
-// published. The devices themselves are read behind it: what changes meanwhile
-// is seen twice, and the newer counts.
-func (f *Fleet) begin(ctx context.Context) (err error) {
+// begin returns a fleet without devices. It notes where this process starts to
+// follow changes, and reads what is published. The devices are read behind it:
+// what changes meanwhile is seen twice, and the newer counts.
+func begin(ctx context.Context, cfg Config) (f *Fleet, err error) {
+	f = &Fleet{
+		cfg: cfg.withDefaults(), db: cfg.Repository.Store(), table: newTable(), loaded: make(chan struct{}),
+		stranger: trust.DeviceKey(trust.NewFleetMaster()),
+	}
+	f.snapshot.Store(&Snapshot{})
 	if f.revision, err = f.db.Revision(ctx, topicDevices); err != nil {
-		return err
+		return nil, err
 	}
 	if f.seenRevision, err = f.db.Revision(ctx, topicSeen); err != nil {
-		return err
+		return nil, err
 	}
 	now := f.cfg.Now()
 	if err := f.refreshSnapshot(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	f.refreshed.Store(now.UnixMilli())
-	return nil
+	f.background, f.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return f, nil
 }
 
 // keepLoading reads the fleet, and tries again until it is read or Close ends
