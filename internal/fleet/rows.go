@@ -38,6 +38,11 @@ func save(tx *store.Tx, d *Device) (err error) {
 		}
 		d.number = uint32(number)
 	}
+	return write(tx, d)
+}
+
+// write is save of a device that has its revision and its number.
+func write(tx *store.Tx, d *Device) error {
 	labels, err := json.Marshal(d.Labels, json.Deterministic(true))
 	if err != nil {
 		return fmt.Errorf("encode labels: %w", err)

@@ -34,10 +34,9 @@ type table struct {
 	labels  labelSets
 
 	growing sync.Mutex // held while a device comes in
-	fresh   []uint32   // numbers that are not in sorted yet
 
-	sorting sync.Mutex
-	sorted  []uint32 // numbers, in the order of their names; never changed, only replaced
+	sorting sync.Mutex // taken before growing
+	sorted  []uint32   // numbers, in the order of their names; never changed, only replaced
 }
 
 // tableParts is how many locks the rows have. A page of rows has one lock.
@@ -145,7 +144,6 @@ func (t *table) settle(d *Device) (uint32, error) {
 	}
 	r.name = t.names.add(d.Ref)
 	t.index.add(p, d.number, func(number uint32) place { return t.index.place(t.names.ref(t.row(number).name)) })
-	t.fresh = append(t.fresh, d.number)
 	t.count.Add(1)
 	return d.number, nil
 }

@@ -12,16 +12,29 @@ import (
 func (t *table) order() []uint32 {
 	t.sorting.Lock()
 	defer t.sorting.Unlock()
-	t.growing.Lock()
-	fresh := t.fresh
-	t.fresh = nil
-	t.growing.Unlock()
-	if len(fresh) == 0 {
+	if int(t.count.Load()) == len(t.sorted) { // devices are never removed
 		return t.sorted
 	}
+	fresh := t.unsorted()
 	slices.SortFunc(fresh, t.compareNumbers)
 	t.sorted = t.merge(t.sorted, fresh)
 	return t.sorted
+}
+
+// unsorted returns the devices that are not in sorted yet.
+func (t *table) unsorted() []uint32 {
+	t.growing.Lock()
+	defer t.growing.Unlock()
+	fresh := make([]uint32, 0, int(t.count.Load())-len(t.sorted))
+	for at, s := range *t.slabs.Load() {
+		for i := range s.rows {
+			if r := &s.rows[i]; r.name != 0 && !r.sorted {
+				r.sorted = true
+				fresh = append(fresh, uint32(at*slabRows+i))
+			}
+		}
+	}
+	return fresh
 }
 
 func (t *table) merge(a, b []uint32) []uint32 {

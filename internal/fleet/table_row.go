@@ -23,6 +23,7 @@ type row struct {
 	fullAt                                                       bucket // of the rate of requests
 	flags                                                        uint8
 	lastEvent                                                    trust.Event
+	sorted                                                       bool // under the lock of table.growing, as name is
 }
 
 // Flags of a row.

@@ -15,7 +15,7 @@ func TestDevicesOfAnOldDatabaseGetNumbers(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	old, err := connect(path, 1, "journal_mode(WAL)")
+	old, err := (&sqliteEngine{path}).pool(1, "journal_mode(WAL)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,10 +18,11 @@ import (
 )
 
 // Limits of one process on SQLite, modest on purpose: a gateway may be the
-// server.
+// server. The file is not mapped into memory: who reads a large fleet once would
+// go on holding a part of it for each connection.
 const (
-	cacheKiB  = 4 << 10  // per connection
-	mmapBytes = 64 << 20 // of the file, shared with the page cache of the system
+	writerCacheKiB = 4 << 10
+	readerCacheKiB = 1 << 10 // per connection
 )
 
 // sqliteEngine is SQLite in one file, shared by the processes of one machine.
@@ -64,13 +65,14 @@ func (e *sqliteEngine) pool(conns int, pragma string) (*sql.DB, error) {
 			"synchronous(FULL)", // in WAL mode NORMAL would lose acknowledged commits
 			"foreign_keys(1)",
 			"trusted_schema(0)",
-			fmt.Sprintf("cache_size(-%d)", cacheKiB),
-			fmt.Sprintf("mmap_size(%d)", mmapBytes),
 		},
 	}
+	cacheKiB := readerCacheKiB
 	if conns == 1 {
+		cacheKiB = writerCacheKiB
 		query.Set("_txlock", "immediate") // of migrations, see writing
 	}
+	query.Add("_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB))
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String())
 	if err != nil {
 		return nil, err
