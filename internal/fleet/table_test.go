@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -201,10 +200,6 @@ func latest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-func compareRefs(a, b Ref) int {
-	return cmp.Or(cmp.Compare(a.DeviceType, b.DeviceType), cmp.Compare(a.ID, b.ID))
 }
 
 // Whoever reads while others write gets a device as it was at some moment, and
