@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/secure-ota/secure-ota/internal/cose"
-	"github.com/secure-ota/secure-ota/internal/dcbor"
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
@@ -69,38 +67,9 @@ const (
 	directionDown = 1 // server to device: check responses
 )
 
-// DeviceKeys derives the keys of one device: HKDF-SHA-256 (RFC 5869) of the
-// master without salt, info the deterministic CBOR array [label, vendor, type,
-// device id, generation, direction]. The generation starts at 1 and rises when
-// a device is enrolled again.
+// DeviceKeys is KeyDeriver.DeviceKeys for those who derive once.
 func (m FleetMaster) DeviceKeys(id DeviceID, generation uint32) (DeviceKeys, error) {
-	if err := id.Validate(); err != nil {
-		return DeviceKeys{}, fmt.Errorf("derive device key: %w", err)
-	}
-	if generation == 0 {
-		return DeviceKeys{}, fmt.Errorf("derive device key: %w: generation starts at 1", ErrInvalidField)
-	}
-	prk, err := hkdf.Extract(sha256.New, m[:], nil)
-	if err != nil {
-		return DeviceKeys{}, fmt.Errorf("derive device key: %w", err)
-	}
-	derive := func(direction int) (k DeviceKey, err error) {
-		info, err := dcbor.Marshal([]any{deviceKeyLabel, id.Vendor, id.DeviceType, id.ID, generation, direction})
-		if err != nil {
-			return k, fmt.Errorf("derive device key: %w", err)
-		}
-		okm, err := hkdf.Expand(sha256.New, prk, string(info), KeySize)
-		if err != nil {
-			return k, fmt.Errorf("derive device key: %w", err)
-		}
-		return DeviceKey(okm), nil
-	}
-	up, err := derive(directionUp)
-	if err != nil {
-		return DeviceKeys{}, err
-	}
-	down, err := derive(directionDown)
-	return DeviceKeys{Up: up, Down: down}, err
+	return m.Deriver().DeviceKeys(id, generation)
 }
 
 // A DeviceKey is a MAC key of one device in one direction.
@@ -129,12 +98,14 @@ func (DeviceKey) LogValue() slog.Value { return slog.StringValue("[device key]")
 // its COSE Key Thumbprint (RFC 9679 section 4.4). It tells a key generation
 // from another and, being 8 bytes of a hash of 256 random bits, nothing else.
 func (k DeviceKey) KID() cose.KID {
-	thumb := sha256.Sum256(encodeKey(struct {
-		Kty int    `cbor:"1,keyasint"`
-		K   []byte `cbor:"-1,keyasint"`
-	}{Kty: 4, K: k[:]}))
+	var key [len(symmetricKey) + KeySize]byte
+	copy(key[copy(key[:], symmetricKey):], k[:])
+	thumb := sha256.Sum256(key[:])
 	return cose.KID(thumb[:cose.KIDSize])
 }
+
+// symmetricKey begins the COSE_Key {1: 4, -1: k} of 32 bytes.
+const symmetricKey = "\xa2\x01\x04\x20\x58\x20"
 
 // Hex returns the secret in hex, for provisioning files and nothing else.
 func (k DeviceKey) Hex() string { return hex.EncodeToString(k[:]) }

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/secure-ota/secure-ota/internal/cose"
 	"github.com/secure-ota/secure-ota/internal/dcbor"
@@ -73,25 +74,39 @@ func (r CheckRequest) Seal(key DeviceKey) ([]byte, error) {
 // OpenCheckRequest verifies and decodes a request. keyOf finds the up key of the
 // device that the request claims to be of.
 func OpenCheckRequest(raw []byte, keyOf KeyOf) (CheckRequest, error) {
-	payload, err := openFrom(raw, cose.TypCheckRequest, keyOf)
+	var r CheckRequest
+	var read bool
+	payload, err := openFrom(raw, cose.TypCheckRequest, keyOf, func(payload []byte) (deviceType, device string, err error) {
+		if r, read = readCheckRequest(payload); read {
+			return r.DeviceType, r.Device, nil
+		}
+		return peekSender(payload)
+	})
 	if err != nil {
 		return CheckRequest{}, err
 	}
-	var w checkRequestPayload
-	if err := dcbor.UnmarshalPayload(payload, MessageFormat, &w); err != nil {
-		return CheckRequest{}, fmt.Errorf("open check request: %w", err)
-	}
-	r := CheckRequest{
-		Device: w.Device, DeviceType: w.DeviceType, Nonce: w.Nonce, Sequence: w.Sequence, KeysetVersion: w.KeysetVersion,
-		Boot: w.Boot, LastError: w.LastError, HardwareRevision: w.HardwareRevision, Capabilities: w.Capabilities,
-	}
-	if err := digestInto(&r.ImageDigest, w.ImageDigest); err != nil {
-		return CheckRequest{}, fmt.Errorf("open check request: %w", err)
+	if !read {
+		if r, err = decodeCheckRequest(payload); err != nil {
+			return CheckRequest{}, fmt.Errorf("open check request: %w", err)
+		}
 	}
 	if err := r.Validate(); err != nil {
 		return CheckRequest{}, fmt.Errorf("open check request: %w", err)
 	}
 	return r, nil
+}
+
+func decodeCheckRequest(payload []byte) (CheckRequest, error) {
+	var w checkRequestPayload
+	if err := dcbor.UnmarshalPayload(payload, MessageFormat, &w); err != nil {
+		return CheckRequest{}, err
+	}
+	r := CheckRequest{
+		Device: w.Device, DeviceType: w.DeviceType, Nonce: w.Nonce, Sequence: w.Sequence, KeysetVersion: w.KeysetVersion,
+		Boot: w.Boot, LastError: w.LastError, HardwareRevision: w.HardwareRevision, Capabilities: w.Capabilities,
+	}
+	err := digestInto(&r.ImageDigest, w.ImageDigest)
+	return r, err
 }
 
 // Validate checks every field but the names of the device against its bounds.
@@ -155,6 +170,9 @@ func (r CheckResponse) Seal(key DeviceKey) ([]byte, error) {
 	}
 	if !r.ManifestHash.IsZero() {
 		w.ManifestHash = r.ManifestHash[:]
+	}
+	if r.Patch == nil && utf8.ValidString(r.Device) {
+		return sealPayload(cose.TypCheckResponse, key, w.append(make([]byte, 0, 128)))
 	}
 	if r.Patch != nil {
 		w.Patch = &patchEntry{Format: r.Patch.Format, Size: r.Patch.Size, Digest: r.Patch.Digest[:]}
@@ -290,7 +308,7 @@ func (r Report) Seal(key DeviceKey) ([]byte, error) {
 // OpenReport verifies and decodes a report. keyOf finds the up key of the
 // device that the report claims to be of.
 func OpenReport(raw []byte, keyOf KeyOf) (Report, error) {
-	payload, err := openFrom(raw, cose.TypReport, keyOf)
+	payload, err := openFrom(raw, cose.TypReport, keyOf, peekSender)
 	if err != nil {
 		return Report{}, err
 	}
@@ -348,7 +366,11 @@ func seal(typ cose.Typ, key DeviceKey, payload any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal %s: %w", typ, err)
 	}
-	sealed := cose.Seal(typ, key.KID(), key[:], raw)
+	return sealPayload(typ, key, raw)
+}
+
+func sealPayload(typ cose.Typ, key DeviceKey, payload []byte) ([]byte, error) {
+	sealed := cose.Seal(typ, key.KID(), key[:], payload)
 	if len(sealed) > MaxMessage {
 		return nil, fmt.Errorf("seal %s: %w: %d bytes, at most %d", typ, ErrTooLarge, len(sealed), MaxMessage)
 	}
@@ -356,27 +378,33 @@ func seal(typ cose.Typ, key DeviceKey, payload any) ([]byte, error) {
 }
 
 // openFrom opens a message whose sender has yet to be found: of its payload,
-// only who claims to have sent it is read before the MAC holds.
-func openFrom(raw []byte, typ cose.Typ, keyOf KeyOf) ([]byte, error) {
+// only who claims to have sent it, as senderOf says, is used before the MAC holds.
+func openFrom(raw []byte, typ cose.Typ, keyOf KeyOf, senderOf func(payload []byte) (deviceType, device string, err error)) ([]byte, error) {
 	obj, err := cose.ParseMac0(raw, typ, MaxMessage)
 	if err != nil {
 		return nil, err
 	}
+	deviceType, device, err := senderOf(obj.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", typ, err)
+	}
+	if err := (DeviceID{DeviceType: deviceType, ID: device}).Validate(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", typ, err)
+	}
+	key, err := keyOf(deviceType, device)
+	if err != nil {
+		return nil, fmt.Errorf("open %s of %s: %w", typ, device, err)
+	}
+	return verifyMAC(obj, key)
+}
+
+func peekSender(payload []byte) (deviceType, device string, err error) {
 	var sender struct {
 		Device     string `cbor:"1,keyasint"`
 		DeviceType string `cbor:"2,keyasint"`
 	}
-	if err := dcbor.Peek(obj.Payload, &sender); err != nil {
-		return nil, fmt.Errorf("open %s: %w", typ, err)
-	}
-	if err := (DeviceID{DeviceType: sender.DeviceType, ID: sender.Device}).Validate(); err != nil {
-		return nil, fmt.Errorf("open %s: %w", typ, err)
-	}
-	key, err := keyOf(sender.DeviceType, sender.Device)
-	if err != nil {
-		return nil, fmt.Errorf("open %s of %s: %w", typ, sender.Device, err)
-	}
-	return verifyMAC(obj, key)
+	err = dcbor.Peek(payload, &sender)
+	return sender.DeviceType, sender.Device, err
 }
 
 func open(raw []byte, typ cose.Typ, key DeviceKey) ([]byte, error) {

@@ -29,14 +29,19 @@ var ErrPermissions = errors.New("the file can be read by others")
 type Masters struct {
 	dir string
 
-	mu    sync.Mutex
-	cache map[string]trust.FleetMaster
+	mu    sync.RWMutex
+	cache map[string]loaded
+}
+
+type loaded struct {
+	master  trust.FleetMaster
+	deriver *trust.KeyDeriver
 }
 
 // OpenMasters returns the masters in a directory, which is made when the first
 // one is.
 func OpenMasters(dir string) *Masters {
-	return &Masters{dir: dir, cache: map[string]trust.FleetMaster{}}
+	return &Masters{dir: dir, cache: map[string]loaded{}}
 }
 
 // Load returns the master of a device type, or ErrNoMaster.
@@ -44,6 +49,21 @@ func (m *Masters) Load(deviceType string) (trust.FleetMaster, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.load(deviceType)
+}
+
+// Deriver returns what derives the keys of the devices of a type, or
+// ErrNoMaster.
+func (m *Masters) Deriver(deviceType string) (*trust.KeyDeriver, error) {
+	m.mu.RLock()
+	have, ok := m.cache[deviceType]
+	m.mu.RUnlock()
+	if ok {
+		return have.deriver, nil
+	}
+	if _, err := m.Load(deviceType); err != nil {
+		return nil, err
+	}
+	return m.Deriver(deviceType)
 }
 
 // LoadOrCreate is Load for a type that has no keyed device yet. For one that
@@ -69,8 +89,8 @@ func (m *Masters) LoadOrCreate(deviceType string) (trust.FleetMaster, error) {
 }
 
 func (m *Masters) load(deviceType string) (trust.FleetMaster, error) {
-	if master, ok := m.cache[deviceType]; ok {
-		return master, nil
+	if have, ok := m.cache[deviceType]; ok {
+		return have.master, nil
 	}
 	if err := manifest.CheckName(deviceType); err != nil {
 		return trust.FleetMaster{}, fmt.Errorf("load fleet master: %w", err)
@@ -90,8 +110,9 @@ func (m *Masters) load(deviceType string) (trust.FleetMaster, error) {
 	if !ok || err != nil || len(raw) != trust.KeySize {
 		return trust.FleetMaster{}, fmt.Errorf("load fleet master of %s: %s is not its file; restore it from a backup", deviceType, path)
 	}
-	m.cache[deviceType] = trust.FleetMaster(raw)
-	return m.cache[deviceType], nil
+	master := trust.FleetMaster(raw)
+	m.cache[deviceType] = loaded{master, master.Deriver()}
+	return master, nil
 }
 
 func (m *Masters) path(deviceType string) string {

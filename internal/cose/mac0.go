@@ -50,11 +50,25 @@ type wireMac0 struct {
 
 // Seal returns the tagged COSE_Mac0 of payload under key.
 func Seal(typ Typ, kid KID, key, payload []byte) []byte {
-	m := Maced{Typ: typ, KID: kid, Payload: payload, header: marshal(macHeader{AlgHMAC256, kid[:], typ})}
+	m := Maced{Typ: typ, KID: kid, Payload: payload}
+	m.header = appendMacHeader(make([]byte, 0, maxMacHeader), kid, typ)
 	raw := make([]byte, 0, len(m.header)+len(payload)+sha256.Size+16)
 	raw = dcbor.AppendBytes(append(raw, tagMac0[0], arrayOf4), m.header)
 	raw = dcbor.AppendBytes(append(raw, emptyMap), payload)
 	return dcbor.AppendBytes(raw, m.mac(key))
+}
+
+// Of the encoding of a macHeader: the greatest length, and where the kid stands.
+const (
+	maxMacHeader = 24
+	macKIDAt     = 5
+)
+
+// appendMacHeader is the encoding of a macHeader, without a general encoder.
+func appendMacHeader(dst []byte, kid KID, typ Typ) []byte {
+	dst = dcbor.AppendUint(dcbor.AppendUint(dcbor.AppendMap(dst, 3), 1), AlgHMAC256)
+	dst = dcbor.AppendBytes(dcbor.AppendUint(dst, 4), kid[:])
+	return dcbor.AppendUint(dcbor.AppendUint(dst, 16), uint64(typ))
 }
 
 // IsMac0 reports whether raw begins like a tagged COSE_Mac0.
@@ -69,6 +83,36 @@ func ParseMac0(raw []byte, want Typ, max int) (*Maced, error) {
 	if !ok {
 		return nil, fmt.Errorf("parse %s: %w: not a tagged COSE_Mac0", want, reason.Malformed)
 	}
+	if m, ok := readMac0(body, want); ok {
+		return m, nil
+	}
+	return decodeMac0(body, want)
+}
+
+// readMac0 reads the one encoding that a Mac0 of that kind can have. Of anything
+// else decodeMac0 says what is wrong.
+func readMac0(body []byte, want Typ) (*Maced, bool) {
+	r := dcbor.NewReader(body)
+	if r.Array() != 4 {
+		return nil, false
+	}
+	m := &Maced{Typ: want, header: r.Bytes()}
+	if r.Map() != 0 {
+		return nil, false
+	}
+	m.Payload, m.tag = r.Bytes(), r.Bytes()
+	if !r.Done() || len(m.tag) != sha256.Size {
+		return nil, false
+	}
+	if len(m.header) < macKIDAt+KIDSize {
+		return nil, false
+	}
+	m.KID = KID(m.header[macKIDAt:])
+	var again [maxMacHeader]byte
+	return m, bytes.Equal(appendMacHeader(again[:0], m.KID, want), m.header)
+}
+
+func decodeMac0(body []byte, want Typ) (*Maced, error) {
 	var w wireMac0
 	if err := dcbor.Unmarshal(body, &w); err != nil {
 		return nil, fmt.Errorf("parse %s: %w", want, err)

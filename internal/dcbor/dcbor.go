@@ -11,7 +11,6 @@ package dcbor
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -55,23 +54,6 @@ func must[T any](v T, err error) T {
 
 // Marshal returns the deterministic encoding of v.
 func Marshal(v any) ([]byte, error) { return encMode.Marshal(v) }
-
-// AppendBytes appends the encoding of a byte string to dst: for the structures
-// that are hashed or MAC'ed with every message.
-func AppendBytes(dst, s []byte) []byte {
-	const major = majorBytes << 5
-	switch n := len(s); {
-	case n < 24:
-		dst = append(dst, major|byte(n))
-	case n < 1<<8:
-		dst = append(dst, major|24, byte(n))
-	case n < 1<<16:
-		dst = binary.BigEndian.AppendUint16(append(dst, major|25), uint16(n))
-	default:
-		dst = binary.BigEndian.AppendUint32(append(dst, major|26), uint32(n))
-	}
-	return append(dst, s...)
-}
 
 // Unmarshal strictly decodes one item into v, which is not a payload struct
 // (see UnmarshalPayload). What was decoded must encode to data again: the

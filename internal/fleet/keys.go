@@ -8,11 +8,11 @@ import (
 )
 
 func (f *Fleet) derive(d *Device) (trust.DeviceKeys, error) {
-	master, err := f.cfg.Masters.Load(d.DeviceType)
+	deriver, err := f.cfg.Masters.Deriver(d.DeviceType)
 	if err != nil {
 		return trust.DeviceKeys{}, err
 	}
-	return master.DeviceKeys(d.DeviceID(), d.Generation)
+	return deriver.DeviceKeys(d.DeviceID(), d.Generation)
 }
 
 // CheckToken authenticates a device without a key by its bearer token. A
