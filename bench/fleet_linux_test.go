@@ -18,12 +18,12 @@ import (
 
 // A field is a data directory with devices that run its newest release.
 type field struct {
-	dir    string
-	count  int
-	runs   fleet.Running
-	master trust.FleetMaster
-	nonce  uint64
-	random *rand.Rand
+	dir     string
+	count   int
+	runs    fleet.Running
+	deriver *trust.KeyDeriver
+	nonce   uint64
+	random  *rand.Rand
 }
 
 var fieldImage = []byte("firmware 1.0.0")
@@ -47,7 +47,7 @@ func newField(t *testing.T, count int) *field {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.master = master
+	f.deriver = master.Deriver()
 	return f
 }
 
@@ -90,7 +90,7 @@ func (f *field) checks(t testing.TB, count int) (requests [][]byte, questions []
 		f.nonce++
 		q := question{device: f.id(i), nonce: f.nonce}
 		var err error
-		q.keys, err = f.master.DeviceKeys(trust.DeviceID{Vendor: otatest.Vendor, DeviceType: otatest.DeviceType, ID: q.device}, 1)
+		q.keys, err = f.deriver.DeviceKeys(trust.DeviceID{Vendor: otatest.Vendor, DeviceType: otatest.DeviceType, ID: q.device}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -100,6 +100,9 @@ func (l *load) read(fd int) ([]byte, error) {
 	got := 0
 	for {
 		n, err := unix.Read(fd, l.answer[got:])
+		if err == unix.EINTR {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -87,22 +87,26 @@ func (d *Device) isAbove(nonce uint64) bool { return nonce > max(d.ReportNonce, 
 // observed returns the device as a check shows it, or nil if it shows what is
 // known and the offer stays what it is.
 func observed(d *Device, req trust.CheckRequest, decision Decision) *Device {
-	next := *d
-	next.Installed = Running{req.Sequence, req.ImageDigest}
-	next.KeysetVersion, next.Boot, next.LastError = req.KeysetVersion, req.Boot, req.LastError
-	next.HardwareRevision = d.hardware(req)
-	stateChanged := next.Installed != d.Installed || next.KeysetVersion != d.KeysetVersion || next.Boot != d.Boot ||
-		next.LastError != d.LastError || next.HardwareRevision != d.HardwareRevision
-	switch release := decision.Release; {
-	case release != nil && (release.Hash != d.Offer.Manifest || decision.Choice.New):
-		next.Offer = Offer{Manifest: release.Hash, Image: release.Manifest.ImageDigest}
-	case release == nil && !d.Offer.IsZero() && req.Boot != trust.BootTrial:
-		next.Offer = Offer{} // it runs by now, was withdrawn, or is no longer for this device
-	}
-	if !stateChanged && next.Offer == d.Offer && !decision.Choice.New {
+	run, hardware, offer := Running{req.Sequence, req.ImageDigest}, d.hardware(req), d.offerAfter(req, decision)
+	if run == d.Installed && req.KeysetVersion == d.KeysetVersion && req.Boot == d.Boot && req.LastError == d.LastError &&
+		hardware == d.HardwareRevision && offer == d.Offer && !decision.Choice.New {
 		return nil
 	}
+	next := *d
+	next.Installed, next.KeysetVersion, next.Boot, next.LastError = run, req.KeysetVersion, req.Boot, req.LastError
+	next.HardwareRevision, next.Offer = hardware, offer
 	return &next
+}
+
+// offerAfter returns the offer that is open after a check.
+func (d *Device) offerAfter(req trust.CheckRequest, decision Decision) Offer {
+	switch release := decision.Release; {
+	case release != nil && (release.Hash != d.Offer.Manifest || decision.Choice.New):
+		return Offer{Manifest: release.Hash, Image: release.Manifest.ImageDigest}
+	case release == nil && !d.Offer.IsZero() && req.Boot != trust.BootTrial:
+		return Offer{} // it runs by now, was withdrawn, or is no longer for this device
+	}
+	return d.Offer
 }
 
 // commitCheck records what a check of the device as it was admitted changes:

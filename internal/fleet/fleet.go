@@ -139,7 +139,7 @@ func (f *Fleet) refreshDevices(ctx context.Context) error {
 		var strangers []*Device
 		err := loadSince(tx, f.revision, func(d *Device) error {
 			now = max(now, d.revision)
-			if _, ok := f.table.find(d.Ref); !ok {
+			if !f.table.knows(d) {
 				strangers = append(strangers, d)
 				return nil
 			}
@@ -172,15 +172,20 @@ func (f *Fleet) adopt(d *Device) {
 // find returns a device. While the fleet is being read, one that is not in
 // memory yet is read at once.
 func (f *Fleet) find(ref Ref) (d *Device, ok bool, err error) {
+	d = &Device{}
+	ok, err = f.findInto(d, ref)
+	return d, ok, err
+}
+
+func (f *Fleet) findInto(d *Device, ref Ref) (ok bool, err error) {
 	number, ok := f.table.find(ref)
 	if !ok {
 		if number, ok, err = f.fetch(ref); !ok {
-			return nil, false, err
+			return false, err
 		}
 	}
-	d = &Device{}
 	f.table.get(number, ref, d)
-	return d, true, nil
+	return true, nil
 }
 
 // change changes a device in one transaction with its audit record, and then

@@ -43,24 +43,17 @@ func (f *Fleet) flushSeen(ctx context.Context) error {
 // writeSeen merges pages into those that are stored: another process may have
 // seen the same devices later.
 func (f *Fleet) writeSeen(ctx context.Context, numbers []uint32) error {
+	known, loaded := f.knownSeen(), f.isLoaded()
 	merged, revision := make([]seenPage, len(numbers)), int64(0)
 	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) (err error) {
 		// First of all: who touches the topic has it to himself until he commits.
 		if revision, err = touched(tx, topicSeen); err != nil {
 			return err
 		}
-		var raw []byte
+		alone := loaded && revision == known+1 // all that is stored is in memory
 		for i, number := range numbers {
-			stored, err := loadPage(tx, number)
-			if err != nil {
-				return err
-			}
 			f.table.page(number, &merged[i])
-			merged[i].merge(stored)
-			raw = merged[i].append(raw[:0])
-			_, err = tx.Exec(`INSERT INTO seen_pages (page, content, revision) VALUES ($1, $2, $3)
-				ON CONFLICT (page) DO UPDATE SET content = excluded.content, revision = excluded.revision`, int64(number), raw, revision)
-			if err != nil {
+			if err := writePage(tx, number, &merged[i], revision, alone); err != nil {
 				return err
 			}
 		}
@@ -74,10 +67,31 @@ func (f *Fleet) writeSeen(ctx context.Context, numbers []uint32) error {
 	}
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
-	if revision == f.seenRevision+1 { // nobody else has written since
+	if revision == f.seenRevision+1 {
 		f.seenRevision = revision
 	}
 	return nil
+}
+
+func writePage(tx *store.Tx, number uint32, page *seenPage, revision int64, alone bool) error {
+	if !alone {
+		stored, err := loadPage(tx, number)
+		if err != nil {
+			return err
+		}
+		page.merge(stored)
+	}
+	_, err := tx.Exec(`INSERT INTO seen_pages (page, content, revision) VALUES ($1, $2, $3)
+		ON CONFLICT (page) DO UPDATE SET content = excluded.content, revision = excluded.revision`,
+		int64(number), page.append(make([]byte, 0, 1+pageRows*seenEntrySize)), revision)
+	return err
+}
+
+// knownSeen returns the revision up to which every stored page is in memory.
+func (f *Fleet) knownSeen() int64 {
+	f.refreshing.Lock()
+	defer f.refreshing.Unlock()
+	return f.seenRevision
 }
 
 // refreshSeen reads what other processes wrote.
@@ -91,13 +105,18 @@ func (f *Fleet) refreshSeen(ctx context.Context) error {
 	if err != nil || now == f.seenRevision {
 		return err
 	}
+	whole := true
 	err = f.db.View(ctx, func(tx *store.Tx) error {
-		return eachPage(tx, `WHERE revision > $1`, []any{f.seenRevision}, f.table.mergePage)
+		return eachPage(tx, `WHERE revision > $1`, []any{f.seenRevision}, func(number uint32, page *seenPage) {
+			whole = f.table.mergePage(number, page) && whole
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("read last-seen times: %w", err)
 	}
-	f.seenRevision = now
+	if whole { // otherwise once more, when the devices are known
+		f.seenRevision = now
+	}
 	return nil
 }
 

@@ -144,3 +144,44 @@ func TestADeviceIsFoundBeforeTheFleetIsRead(t *testing.T) {
 		t.Errorf("%d devices, %+v", f.Count(), list)
 	}
 }
+
+// A server that does not know a device yet writes the page it stands on.
+func TestAPageKeepsADeviceThatIsNotKnownYet(t *testing.T) {
+	s := otatest.New(t)
+	s.Device("dev-0001")
+	late, err := fleet.OpenUnread(t.Context(), fleet.Config{
+		Repository: s.Server.Repository(), Masters: auth.OpenMasters(filepath.Join(s.Server.Repository().Dir(), "secrets")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := late.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Device("dev-0002")
+	other := open(t, s, nil)
+	r := check(5)
+	r.Device = "dev-0002"
+	mustCheck(t, other, r)
+	mustCheck(t, late, check(1))
+	for _, f := range []*fleet.Fleet{late, other, late} { // before, for and after each other
+		if err := f.SyncSeen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for nonce := uint64(2); nonce < 5; nonce++ {
+		mustCheck(t, late, check(nonce))
+		if err := late.SyncSeen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d, err := open(t, s, nil).Device(ref("dev-0002")); err != nil || d.CheckNonce != 5 {
+		t.Errorf("nonce %d, %v", d.CheckNonce, err)
+	}
+	if err := late.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := late.Device(ref("dev-0002")); err != nil || d.CheckNonce != 5 {
+		t.Errorf("where it was met late: nonce %d, %v", d.CheckNonce, err)
+	}
+}

@@ -21,7 +21,8 @@ import (
 type Sender struct {
 	fleet   *Fleet
 	address string
-	device  *Device // whose key UpKey gave, as it was then; nil: the caller vouches for the device
+	opened  bool   // UpKey gave the key of device; false: the caller vouches for it
+	device  Device // as it was then
 	keys    trust.DeviceKeys
 }
 
@@ -33,24 +34,22 @@ func (f *Fleet) Sender(address string) *Sender { return &Sender{fleet: f, addres
 // trust.KeyOf. For a device that does not exist or has no key it is a key that
 // nobody has, so that both fail in the same way, after the same work.
 func (s *Sender) UpKey(deviceType, device string) (trust.DeviceKey, error) {
-	d, ok, err := s.fleet.find(Ref{deviceType, device})
+	ok, err := s.fleet.findInto(&s.device, Ref{deviceType, device})
 	if err != nil {
 		return trust.DeviceKey{}, err
 	}
-	if !ok || d.Level != Keyed {
+	if !ok || s.device.Level != Keyed {
 		return s.fleet.stranger, nil
 	}
-	keys, err := s.fleet.derive(d)
-	if err == nil {
-		s.device, s.keys = d, keys
-	}
-	return keys.Up, err
+	s.keys, err = s.fleet.derive(&s.device)
+	s.opened = err == nil
+	return s.keys.Up, err
 }
 
 // DownKey returns the key that authenticates the answer: of the generation
 // under which the message was authentic.
 func (s *Sender) DownKey() (trust.DeviceKey, error) {
-	if s.device == nil {
+	if !s.opened {
 		return trust.DeviceKey{}, fmt.Errorf("key for an answer: %w", ErrUnauthenticated)
 	}
 	return s.keys.Down, nil
@@ -62,7 +61,7 @@ func (s *Sender) DownKey() (trust.DeviceKey, error) {
 // be counted.
 func (s *Sender) Invalid(ctx context.Context, cause error) error {
 	// Once the key was found, a wrong MAC is the first thing that can be wrong.
-	if s.device == nil || errors.Is(cause, reason.BadMAC) {
+	if !s.opened || errors.Is(cause, reason.BadMAC) {
 		return cause
 	}
 	ref := s.device.Ref
@@ -80,12 +79,9 @@ func (s *Sender) actor(ref Ref) auth.Actor { return auth.Actor{Name: actorOf(ref
 // message that is new from its rate. A recording takes nothing: whoever sends
 // it again and again would leave the device no rate of its own.
 func (s *Sender) admit(ctx context.Context, ref Ref, isNew func(*Device) bool) (*Device, error) {
-	d, ok, err := s.fleet.find(ref)
+	d, err := s.find(ref)
 	if err != nil {
 		return nil, err
-	}
-	if !ok || s.device != nil && s.device.Generation != d.Generation {
-		return nil, ErrUnauthenticated
 	}
 	if d.Revoked {
 		s.complain(ctx, d, "device.refused.revoked", nil)
@@ -95,6 +91,21 @@ func (s *Sender) admit(ctx context.Context, ref Ref, isNew func(*Device) bool) (
 		if wait := s.fleet.table.take(d.number, s.fleet.cfg.Now()); wait > 0 {
 			return nil, &RateError{wait}
 		}
+	}
+	return d, nil
+}
+
+// find returns the device as it is now, if its keys are those that UpKey gave.
+func (s *Sender) find(ref Ref) (*Device, error) {
+	if s.opened && s.device.Ref == ref && s.fleet.table.isAt(s.device.number, s.device.revision) {
+		return &s.device, nil
+	}
+	d, ok, err := s.fleet.find(ref)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok, s.opened && s.device.Generation != d.Generation:
+		return nil, ErrUnauthenticated
 	}
 	return d, nil
 }

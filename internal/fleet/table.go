@@ -96,6 +96,27 @@ func (t *table) get(number uint32, ref Ref, d *Device) {
 	t.unpack(t.row(number), number, ref, d)
 }
 
+// isAt reports whether a device is still the row of that revision.
+func (t *table) isAt(number uint32, revision int64) bool {
+	part := t.part(number)
+	part.mu.RLock()
+	defer part.mu.RUnlock()
+	return t.row(number).revision.value() == uint64(revision)
+}
+
+// knows reports whether there is a device with its generation of keys: of
+// another, what stands on its page is not in memory.
+func (t *table) knows(d *Device) bool {
+	number, ok := t.find(d.Ref)
+	if !ok {
+		return false
+	}
+	part := t.part(number)
+	part.mu.RLock()
+	defer part.mu.RUnlock()
+	return t.models.value(t.row(number).model).generation == d.Generation
+}
+
 // put makes a committed row the device in memory, unless that is newer. What
 // moves on without a revision (last-seen time, nonce of a check) never goes
 // back, but that a generation of keys has its own nonces.

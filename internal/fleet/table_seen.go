@@ -58,27 +58,29 @@ func (t *table) page(number uint32, p *seenPage) {
 	}
 }
 
-// mergePage moves the devices of a page on to what was stored.
-func (t *table) mergePage(number uint32, p *seenPage) {
+// mergePage moves the devices of a page on to what was stored. It reports
+// whether all of it found its place: a device, or a generation of its keys, may
+// not be known here yet.
+func (t *table) mergePage(number uint32, p *seenPage) (whole bool) {
 	first := number * pageRows
 	if int(first/slabRows) >= len(*t.slabs.Load()) || t.slab(first).rows == nil {
-		return // none of them is known here
+		return false
 	}
 	part := t.part(first)
 	part.mu.Lock()
 	defer part.mu.Unlock()
-	for i := range p {
+	whole = true
+	for i, stored := range p {
 		r := t.row(first + uint32(i))
-		if r.revision.value() == 0 {
-			continue // no device, or one that is just coming in and has read its page
-		}
 		e := t.seen(r)
-		generation := e.generation
-		if e.merge(p[i]); e.generation == generation { // a newer one comes with the row
-			r.checkNonce = e.nonce
+		if r.revision.value() == 0 || stored.generation > e.generation {
+			whole = whole && stored == seenEntry{}
+			continue
 		}
-		r.seenMS = e.ms
+		e.merge(stored)
+		r.checkNonce, r.seenMS = e.nonce, e.ms
 	}
+	return whole
 }
 
 // unwritten notes that the page of a device is newer here than in the store.

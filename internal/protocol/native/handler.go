@@ -96,6 +96,9 @@ func (h *Handler) handle(method, path string, serve func(http.ResponseWriter, *h
 			h.fail(w, r, err)
 			return
 		}
+		if !h.log.Enabled(r.Context(), slog.LevelDebug) { // what follows is put together even if nobody reads it
+			return
+		}
 		h.log.Debug("native: served", "method", r.Method, "path", r.URL.Path, "address", r.RemoteAddr)
 	})
 	allow := method
