@@ -55,7 +55,8 @@ func Seal(typ Typ, kid KID, key, payload []byte) []byte {
 	raw := make([]byte, 0, len(m.header)+len(payload)+sha256.Size+16)
 	raw = dcbor.AppendBytes(append(raw, tagMac0[0], arrayOf4), m.header)
 	raw = dcbor.AppendBytes(append(raw, emptyMap), payload)
-	return dcbor.AppendBytes(raw, m.mac(key))
+	sum := m.mac(key)
+	return dcbor.AppendBytes(raw, sum[:])
 }
 
 // Of the encoding of a macHeader: the greatest length, and where the kid stands.
@@ -135,19 +136,21 @@ func decodeMac0(body []byte, want Typ) (*Maced, error) {
 
 // Verify checks the MAC in constant time. Its error is reason.BadMAC.
 func (m *Maced) Verify(key []byte) error {
-	if !hmac.Equal(m.tag, m.mac(key)) {
+	if sum := m.mac(key); !hmac.Equal(m.tag, sum[:]) {
 		return fmt.Errorf("verify %s: %w", m.Typ, reason.BadMAC)
 	}
 	return nil
 }
 
+// macSpace is room for the MAC_structure of a message of the usual size. A
+// longer one costs an allocation.
+const macSpace = 512
+
 // mac computes the tag over the MAC_structure of RFC 9052 section 6.3.
-func (m *Maced) mac(key []byte) []byte {
-	structure := make([]byte, 0, len(m.header)+len(m.Payload)+16)
+func (m *Maced) mac(key []byte) [sha256.Size]byte {
+	structure := make([]byte, hmacPad, hmacPad+macSpace)
 	structure = append(append(structure, arrayOf4, 0x64), "MAC0"...)
 	structure = dcbor.AppendBytes(structure, m.header)
 	structure = dcbor.AppendBytes(append(structure, emptyBytes), m.Payload)
-	h := hmac.New(sha256.New, key)
-	h.Write(structure)
-	return h.Sum(nil)
+	return hmac256(key, structure)
 }

@@ -55,7 +55,11 @@ func (s *Snapshot) Decide(q Question, rollouts Rollouts) Decision {
 	if q.Device.Pin == "" && rollouts != nil && rollouts.Rule(q.Device.DeviceType) {
 		return t.ruled(q, s.byHash, rollouts, d)
 	}
-	candidates, why := t.candidates(q)
+	if len(t.releases) == 0 || t.releases[0].Manifest.Sequence <= q.Running.Sequence {
+		d.Why = t.missesPin(&q) // as nearly every time
+		return d
+	}
+	candidates, why := t.candidates(&q)
 	d.Why = why
 	if len(candidates) > 0 {
 		d.Release, d.RetryRejected = candidates[0], q.Device.RetryRejected
@@ -65,9 +69,9 @@ func (s *Snapshot) Decide(q Question, rollouts Rollouts) Decision {
 
 // candidates returns the releases that the device may take now, newest first,
 // or why it may not take the newest above the installed one.
-func (t *typeView) candidates(q Question) (candidates []*Release, why error) {
+func (t *typeView) candidates(q *Question) (candidates []*Release, why error) {
 	state := q.Device.state(t.installed(q.Running))
-	device := t.facts(&q)
+	device := t.facts(q)
 	for _, r := range t.releases {
 		if r.Manifest.Sequence <= q.Running.Sequence {
 			break
@@ -113,7 +117,7 @@ func (t *typeView) facts(q *Question) rollback.Device {
 // if it runs it or is not pinned. To an older one leads nothing but an
 // approved downgrade, which is a release of that version with a sequence
 // above all before it.
-func (t *typeView) missesPin(q Question) error {
+func (t *typeView) missesPin(q *Question) error {
 	pin, runs := q.Device.Pin, t.find(q.Running)
 	if pin == "" || runs != nil && runs.Manifest.Version.String() == pin {
 		return nil

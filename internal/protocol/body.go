@@ -72,9 +72,8 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 
 // WriteBytes answers with raw, which is all of the answer.
 func WriteBytes(w http.ResponseWriter, status int, contentType string, raw []byte) {
-	h := w.Header()
-	h["Content-Type"] = []string{contentType}
-	h["Content-Length"] = []string{itoa(len(raw))}
+	h, values := w.Header(), [...]string{contentType, itoa(len(raw))}
+	h["Content-Type"], h["Content-Length"] = values[:1:1], values[1:]
 	w.WriteHeader(status)
 	w.Write(raw) // a failure means that the client is gone
 }
