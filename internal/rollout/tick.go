@@ -152,19 +152,18 @@ func (e *Engine) step(ctx context.Context, a *active, by auth.Actor, action stri
 // timeOutPage is how many stuck devices are ended in one transaction.
 const timeOutPage = 200
 
-// timeOut ends the attempts of devices that took the release and were not
-// heard of since.
+// timeOut ends the attempts of devices that were offered the release and not
+// heard of since, and those that were to be offered it again and never came.
 func (e *Engine) timeOut(ctx context.Context, a *active) error {
-	due := e.now().Add(-time.Duration(a.spec.Timeout))
+	due, after := e.now().Add(-time.Duration(a.spec.Timeout)), ""
 	for {
-		stuck, err := e.stuck(ctx, a.id, due)
-		if err != nil || len(stuck) == 0 {
+		page, err := e.stuck(ctx, a.id, due, after)
+		if err != nil || len(page) == 0 {
 			return err
 		}
 		var done *ledger
-		err = e.db.Change(ctx, auth.Actor{Name: system}.Entry("rollout.timeout", object(a.spec.Name)), func(tx *store.Tx) error {
-			l, err := e.endStuck(tx, a, due, stuck)
-			done = l
+		err = e.db.Change(ctx, auth.Actor{Name: system}.Entry("rollout.timeout", object(a.spec.Name)), func(tx *store.Tx) (err error) {
+			done, err = e.endStuck(tx, a, due, page)
 			return err
 		})
 		if err != nil {
@@ -173,17 +172,17 @@ func (e *Engine) timeOut(ctx context.Context, a *active) error {
 		if done != nil {
 			e.settled(rowsOf([]*ledger{done}))()
 		}
-		if len(stuck) < timeOutPage {
+		if len(page) < timeOutPage {
 			return nil
 		}
+		after = page[len(page)-1].ref.ID
 	}
 }
 
-const whereStuck = `WHERE rollout = $1 AND state IN ('offered', 'downloading', 'installed', 'trial') AND offered_ms <= $2`
-
-func (e *Engine) stuck(ctx context.Context, id string, due time.Time) (list []*touched, err error) {
+func (e *Engine) stuck(ctx context.Context, id string, due time.Time, after string) (list []*touched, err error) {
 	err = e.db.View(ctx, func(tx *store.Tx) error {
-		list, err = readTouched(tx, whereStuck+` ORDER BY offered_ms, device LIMIT $3`, id, millis(due), int64(timeOutPage))
+		list, err = readTouched(tx, `WHERE rollout = $1 AND state IN ('offered', 'downloading', 'installed', 'trial', 'retrying')
+			AND offered_ms <= $2 AND device > $3 ORDER BY device LIMIT $4`, id, millis(due), after, int64(timeOutPage))
 		return err
 	})
 	return list, err
@@ -212,11 +211,12 @@ func (e *Engine) endStuck(tx *store.Tx, a *active, due time.Time, stuck []*touch
 		if err != nil {
 			return nil, err
 		}
-		if !t.state.open() || t.offeredAt.After(due) {
+		state, why := e.timedOut(r, t, due)
+		if state == t.state {
 			continue // it spoke meanwhile
 		}
-		t.reason = "no evidence within " + r.spec.Timeout.String()
-		if err := l.move(t, e.timedOut(r, t), NoEvidence); err != nil {
+		t.reason = why
+		if err := l.move(t, state, NoEvidence); err != nil {
 			return nil, err
 		}
 		ended.Devices = append(ended.Devices, t.ref.ID)
@@ -228,15 +228,22 @@ func (e *Engine) endStuck(tx *store.Tx, a *active, due time.Time, stuck []*touch
 	return l, l.close()
 }
 
-// timedOut returns what becomes of a device that was not heard of: one that
-// an operator took out is no failure of the release.
-func (e *Engine) timedOut(r *row, t *touched) DeviceState {
+// timedOut returns what becomes of a device that was not heard of, and why:
+// one that an operator took out is no failure of the release.
+func (e *Engine) timedOut(r *row, t *touched, due time.Time) (DeviceState, string) {
 	d, err := e.fleet.Device(t.ref)
+	late := "no evidence within " + r.spec.Timeout.String()
 	switch {
+	case t.state == Retrying && (t.changedAt.After(due) || err != nil || d.LastSeen.After(t.changedAt)):
+		return t.state, t.reason // it may come yet, or waits for its turn
+	case t.state != Retrying && (!t.state.open() || t.offeredAt.After(due)):
+		return t.state, t.reason
 	case err == nil && (d.Revoked || d.Hold || d.Pin != ""):
-		return Left
+		return Left, "an operator took the device out"
+	case t.state == Retrying:
+		return TimedOut, t.reason + ", and it did not come back"
 	case t.attempts < r.spec.attempts():
-		return Retrying
+		return Retrying, late
 	}
-	return TimedOut
+	return TimedOut, late
 }
