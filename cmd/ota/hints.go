@@ -8,6 +8,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/home"
 	"github.com/secure-ota/secure-ota/internal/inventory"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
 )
@@ -59,6 +60,14 @@ func onlineHints() []hint.Entry {
 		{Err: auth.ErrExists, Hint: "choose another name, or revoke it first: ota token revoke NAME"},
 		{Err: fleet.ErrNotFound, Hint: "ota device list shows the devices"},
 		{Err: repository.ErrNotFound, Hint: "ota release list and ota device list show what there is"},
+		{Err: rollout.ErrOffer, Hint: "ota type set TYPE --offer rollouts; until then every release is offered to all devices"},
+		{Err: rollout.ErrActive, Hint: "end them first: ota rollout abort NAME"},
+		{Err: rollout.ErrState, Hint: "ota rollout show NAME says where it stands"},
+		{Err: rollout.ErrAuthor, Hint: "somebody else with the role approver: ota rollout approve NAME"},
+		{Err: rollout.ErrCohort, Hint: "ota rollout plan shows all cohorts; --filter keeps those out that cannot follow"},
+		{Err: rollout.ErrExists, Hint: "choose another name, or delete the draft: ota rollout delete NAME"},
+		{Err: rollout.ErrNotFound, Hint: "ota rollout list shows the rollouts"},
+		{Err: errStopped, Hint: "ota rollout devices NAME shows what became of each device"},
 		{Err: server.ErrConfig, Hint: "see: ota serve --help, and server.json of the home"},
 	}
 }

@@ -64,6 +64,17 @@ func onlineCommands(e *env.Env) []command.Lazy {
 				deviceExportCommand(e), deviceImportCommand(e),
 				deviceRevokeCommand(e), deviceRetryCommand(e), deviceProvisionCommand(e))
 		}},
+		{Name: "rollout", Make: func() *cobra.Command {
+			return command.Group("rollout", "Bring releases to devices in stages: create, plan, start, watch and stop rollouts",
+				append([]*cobra.Command{
+					rolloutCreateCommand(e), rolloutPlanCommand(e), rolloutListCommand(e), rolloutShowCommand(e),
+					rolloutDevicesCommand(e), rolloutWatchCommand(e),
+				}, rolloutActionCommands(e)...)...)
+		}},
+		{Name: "type", Make: func() *cobra.Command {
+			return command.Group("type", "Show and change what holds for a device type",
+				typeListCommand(e), typeShowCommand(e), typeSetCommand(e))
+		}},
 		{Name: "token", Make: func() *cobra.Command {
 			return command.Group("token", "Make, list, rotate and revoke operators' tokens",
 				tokenAddCommand(e), tokenListCommand(e), tokenRotateCommand(e), tokenRevokeCommand(e))

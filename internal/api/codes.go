@@ -60,7 +60,7 @@ var codes = []Code{
 	{"no_release", 409, fleet.ErrNoRelease},
 	{"too_many_devices", 409, fleet.ErrTooManyDevices},
 	{"exists", 409, auth.ErrExists},
-	{"exists", 409, rollout.ErrExists},
+	{"rollout_exists", 409, rollout.ErrExists},
 	{"state", 409, rollout.ErrState},
 	{"offers_newest", 409, rollout.ErrOffer},
 	{"rollouts_active", 409, rollout.ErrActive},
@@ -95,12 +95,12 @@ var codes = []Code{
 	{"invalid", 400, fleet.ErrInvalid},
 	{"invalid", 400, auth.ErrInvalid},
 	{"invalid", 400, rollout.ErrInvalid},
+	{"no_rollout", 404, rollout.ErrNotFound},
 	{"invalid", 400, audit.ErrInvalid},
 	{"invalid", 400, repository.ErrText},
 	{"not_found", 404, ErrNotFound},
 	{"not_found", 404, fleet.ErrNotFound},
 	{"not_found", 404, auth.ErrNotFound},
-	{"not_found", 404, rollout.ErrNotFound},
 }
 
 // refusedCode is of an error that carries a reason and nothing more special.

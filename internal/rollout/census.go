@@ -81,10 +81,13 @@ func (e *Engine) count(a *active) *census {
 			}
 		}
 	})
-	for i, stage := range a.spec.Stages {
-		if stage.Count > 0 && i >= a.stage { // which these are is known when it opens
-			c.stages[i].waiting = max(c.stages[i].waiting, min(stage.Count-a.touchedNow(), c.waiting))
+	for i, stage := range a.spec.Stages[a.stage:] { // which these are is known when they open
+		least := stage.Count
+		if stage.Percent > 0 {
+			least = 1
 		}
+		at := &c.stages[a.stage+i]
+		at.waiting = max(at.waiting, min(least-a.touchedNow(), c.waiting))
 	}
 	c.took = time.Since(began)
 	return c

@@ -3,6 +3,8 @@ package rollout
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // A Stage is a part of a rollout's target and what must be seen of it before
@@ -82,4 +84,54 @@ func (s Stage) String() string {
 		return s.Filter
 	}
 	return fmt.Sprintf("%g %%", s.Percent)
+}
+
+// ParseStage reads a stage as people write it: a part of the target ("10%",
+// "50" devices, or a filter), and after it, separated by commas, what must be
+// seen of it: soak=24h, success=95, failure=5, gate.
+func ParseStage(text string) (s Stage, err error) {
+	words := strings.Split(text, ",")
+	for ; len(words) > 1; words = words[:len(words)-1] {
+		known, err := s.set(strings.TrimSpace(words[len(words)-1]))
+		if err != nil {
+			return s, fmt.Errorf("%w: stage %q: %w", ErrInvalid, text, err)
+		}
+		if !known { // the rest is a filter with a comma in it
+			break
+		}
+	}
+	part := strings.TrimSpace(strings.Join(words, ","))
+	if digits, ok := strings.CutSuffix(part, "%"); ok {
+		s.Percent, err = strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	} else if n, notNumber := strconv.Atoi(part); notNumber == nil {
+		s.Count = n
+	} else {
+		s.Filter = part
+	}
+	if err == nil {
+		err = s.withDefaults().validate()
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: stage %q: %w", ErrInvalid, text, err)
+	}
+	return s, nil
+}
+
+// set reads one condition of a stage.
+func (s *Stage) set(text string) (known bool, err error) {
+	name, value, _ := strings.Cut(text, "=")
+	switch name {
+	case "gate":
+		s.Gate = value == ""
+		return s.Gate, nil
+	case "soak":
+		s.Soak, err = ParseDuration(value)
+	case "success":
+		s.SuccessPercent, err = strconv.ParseFloat(strings.TrimSuffix(value, "%"), 64)
+	case "failure":
+		s.FailurePercent, err = strconv.ParseFloat(strings.TrimSuffix(value, "%"), 64)
+	default:
+		return false, nil
+	}
+	return true, err
 }
