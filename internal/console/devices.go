@@ -47,7 +47,7 @@ type facet struct {
 type facetValue struct {
 	Name    string
 	Devices int
-	Href    string // the list narrowed to them; empty: it is
+	Href    string // the list narrowed to them
 }
 
 // maxFacet is how many values of one thing are shown.
@@ -153,7 +153,7 @@ func (d *devicesPage) facets(sum fleet.Summary) []facet {
 			list = append(list, d.facet(field, sorted(counts)))
 		}
 	}
-	return slices.DeleteFunc(list, func(f facet) bool { return len(f.Values) == 0 })
+	return slices.DeleteFunc(list, func(f facet) bool { return len(f.Values) < 2 }) // one value narrows nothing
 }
 
 func sorted(counts map[string]int) (list []fleet.Count) {
@@ -171,14 +171,7 @@ func (d *devicesPage) facet(field string, counts []fleet.Count) facet {
 			f.More += c.Devices
 			continue
 		}
-		value := facetValue{Name: cmp.Or(c.Value, "none"), Devices: c.Devices}
-		if len(counts) > 1 {
-			value.Href = d.url(url.Values{"filter": {where(d.canonical, equal(field, c.Value))}})
-		}
-		f.Values = append(f.Values, value)
-	}
-	if len(counts) == 1 && counts[0].Value == "" { // says nothing
-		return facet{}
+		f.Values = append(f.Values, facetValue{cmp.Or(c.Value, "none"), c.Devices, d.url(url.Values{"filter": {where(d.canonical, equal(field, c.Value))}})})
 	}
 	return f
 }

@@ -16,7 +16,7 @@ import (
 // words are the functions of the templates.
 var words = template.FuncMap{
 	"moment": moment, "rfc3339": rfc3339, "day": day, "span": span, "bytes": bytesInWords, "count": count, "number": number, "number64": func(n int64) string { return number(int(n)) },
-	"percent": percent, "failures": failures, "fields": filter.Fields, "evidence": evidenceOf, "sentence": sentence, "tone": toneOf, "short": short, "tab": tabOf, "devices": devicesURL, "equal": equal, "where": where,
+	"percent": percent, "failures": failures, "objectURL": objectURL, "fields": filter.Fields, "evidence": evidenceOf, "sentence": sentence, "tone": toneOf, "short": short, "tab": tabOf, "devices": devicesURL, "equal": equal, "where": where,
 }
 
 // moment is a time to the second in UTC, as every page shows it.

@@ -37,6 +37,7 @@ var hints = []struct {
 	{repository.ErrSequence, "Sequences rise. Make the manifest again, without --sequence."},
 	{repository.ErrBelowFloor, "Make the manifest again with --security-counter at the floor that the page Keys shows, or above."},
 	{repository.ErrImage, "The firmware is not the one that the manifest was made of. Choose the original file, or make a new manifest."},
+	{repository.ErrDocument, "Choose the release document that ota manifest left beside the manifest, too: FILE.release."},
 	{repository.ErrWithdrawn, "A release that was withdrawn stays so. Publish it under a new version."},
 	{repository.ErrNoImage, "Choose the firmware file, too."},
 	{repository.ErrFull, "The server's disk or its quota is full."},

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -114,7 +115,9 @@ func details(r audit.Record) string {
 			parts = append(parts, strings.TrimSpace(label+" "+text))
 		}
 	}
-	add("", after.DeviceType)
+	if !strings.HasSuffix(r.Object, ":"+after.DeviceType) { // it was named
+		add("", after.DeviceType)
+	}
 	add("", after.Device)
 	if after.Version != nil {
 		add("", fmt.Sprint(after.Version))
@@ -131,4 +134,23 @@ func details(r audit.Record) string {
 	}
 	add("", after.Detail)
 	return strings.Join(parts, ", ")
+}
+
+// objectURL is the page of what a record is about; of what has none, its
+// records.
+func objectURL(object string) string {
+	kind, name, _ := strings.Cut(object, ":")
+	switch kind {
+	case "device":
+		return "/devices/" + name
+	case "release":
+		return "/releases/" + name
+	case "rollout":
+		return rolloutURL(name)
+	case "token":
+		return "/settings#tokens"
+	case "type":
+		return "/settings#types"
+	}
+	return "/audit?" + url.Values{"object": {object}}.Encode()
 }

@@ -13,7 +13,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 // What has the keyboard's focus keeps it when the live part is replaced.
 let focused = null;
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const form = event.detail.elt.tagName === "FORM";
+  const form = event.detail.requestConfig.elt.tagName === "FORM";
   if (form && event.detail.xhr.status >= 400) { // the page that says why
     event.detail.shouldSwap = true;
     event.detail.isError = false;
