@@ -59,8 +59,10 @@ func TestADaysWorkInABrowser(t *testing.T) {
 	}
 
 	w.open("/rollouts/new?release=" + identity.String())
-	w.do(chromedp.SetValue("input[name=name]", "clock-fix"), chromedp.SetValue("input[name=filter]", "keyset=1"),
-		chromedp.SetValue("input[name=part1]", "4"), chromedp.SetValue("input[name=soak1]", ""), chromedp.SetValue("input[name=part2]", ""))
+	for field, value := range map[string]string{"name": "clock-fix", "filter": "keyset=1", "part1": "4", "soak1": "", "part2": "", "soak3": "1h"} {
+		w.fill(field, value)
+	}
+	w.click("[name=gate1]")
 	w.click("button.main")
 	w.see("What it would do", "1.1.0", "fits")
 	w.click("button[formaction]")
@@ -80,6 +82,11 @@ func TestADaysWorkInABrowser(t *testing.T) {
 	if taken != 4 {
 		t.Fatalf("%d devices were offered the release in its first stage", taken)
 	}
+	w.see("4 of 4 that were here")
+	if !evaluate[bool](w, "window.stay === true") {
+		t.Error("the page was loaded again")
+	}
+	w.steer("advance", "all is well")
 	w.waitFor(`document.querySelector(".stages li:nth-child(2)").matches(".open")`)
 	w.steer("pause", "lunch")
 	w.waitFor(`document.querySelector("h1 .state").textContent === "paused"`)
@@ -87,7 +94,7 @@ func TestADaysWorkInABrowser(t *testing.T) {
 	w.steer("resume", "")
 	w.waitFor(`document.querySelector("h1 .state").textContent === "running"`)
 	evaluate[bool](w, "window.stay = true")
-	w.click(".actions details:nth-of-type(3) summary") // somebody is about to do something,
+	w.click(`details:has([action$="/pause"]) summary`) // somebody is about to do something,
 	halt(t, s.Management(), "clock-fix")               // and somebody else is faster
 	w.waitFor(`document.querySelector("h1 .state").textContent === "halted" && !!document.querySelector("[action$='/resume']") && !document.querySelector("[action$='/pause']")`)
 	if !evaluate[bool](w, "window.stay === true") {
@@ -103,6 +110,12 @@ func halt(t *testing.T, m api.Management, name string) {
 	if _, err := m.ActOnRollout(t.Context(), name, "halt", "smoke"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fill replaces what stands in a field.
+func (w *window) fill(field, value string) {
+	w.t.Helper()
+	evaluate[string](w, `document.querySelector("[name=`+field+`]").value = `+quoteJS(value))
 }
 
 // steer does an action of a rollout's page.
