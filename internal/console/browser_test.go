@@ -64,7 +64,8 @@ func TestADaysWorkInABrowser(t *testing.T) {
 	}
 	w.click("[name=gate1]")
 	w.click("button.main")
-	w.see("What it would do", "1.1.0", "fits")
+	w.waitFor(`!!document.querySelector("#plan-h")`)
+	w.see("fits")
 	w.click("button[formaction]")
 	w.see("It does nothing until it is started.", "draft")
 	w.steer("start", "")
@@ -87,7 +88,7 @@ func TestADaysWorkInABrowser(t *testing.T) {
 		t.Error("the page was loaded again")
 	}
 	w.steer("advance", "all is well")
-	w.waitFor(`document.querySelector(".stages li:nth-child(2)").matches(".open")`)
+	w.waitFor(`document.querySelector(".stages > li:nth-child(2)").matches(".open")`)
 	w.steer("pause", "lunch")
 	w.waitFor(`document.querySelector("h1 .state").textContent === "paused"`)
 	w.see("lunch")

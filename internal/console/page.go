@@ -29,6 +29,7 @@ type page struct {
 	Who     string // operator's name
 	Role    string
 
+	Head    template.HTML // what is live above what can be done
 	Live    template.HTML // the part that the page asks for again
 	LiveURL string
 	Steer   template.HTML // what can be done, replaced only when that changes
@@ -59,21 +60,22 @@ func loadPages(assets map[string]asset) map[string]*template.Template {
 }
 
 // deliver renders a page, or only the live part for a page that has it: the
-// block "live" of the template, with the block "steer" if that is another than
-// the page has. Forms stand in there: they stay as they are filled in as long
-// as they have a meaning.
+// blocks "head" and "live" of the template, with the block "steer" if that is
+// another than the page has. Forms stand in there: they stay as they are filled
+// in as long as they have a meaning.
 func (h *Handler) deliver(v *visit, p *page) {
 	p.Who, p.Role, p.actor = strings.TrimPrefix(v.actor.Name, "token:"), v.actor.Role.String(), v.actor
 	if p.Notice == "" {
 		p.Notice = notices[v.query(doneParameter)]
 	}
-	live, err1 := h.block(p, "live")
-	steer, err2 := h.block(p, "steer")
-	if err := errors.Join(err1, err2); err != nil {
+	head, err1 := h.block(p, "head")
+	live, err2 := h.block(p, "live")
+	steer, err3 := h.block(p, "steer")
+	if err := errors.Join(err1, err2, err3); err != nil {
 		h.broken(v.w, err)
 		return
 	}
-	p.Live, p.Steer = live, steer
+	p.Head, p.Live, p.Steer = head, live, steer
 	if live == "" || v.Method != http.MethodGet || p.Problem != nil {
 		h.finish(v, p)
 		return
@@ -82,12 +84,12 @@ func (h *Handler) deliver(v *visit, p *page) {
 	shown, _, _ := strings.Cut(query.Get(liveParameter), ".")
 	_, steered, _ := strings.Cut(query.Get(liveParameter), ".")
 	query.Del(doneParameter)
-	query.Set(liveParameter, tagOf(live)+"."+tagOf(steer))
+	query.Set(liveParameter, tagOf(head+live)+"."+tagOf(steer))
 	p.LiveURL = v.URL.Path + "?" + query.Encode()
 	switch {
 	case shown == "":
 		h.finish(v, p)
-	case shown == tagOf(live) && steered == tagOf(steer):
+	case shown == tagOf(head+live) && steered == tagOf(steer):
 		v.w.WriteHeader(http.StatusNoContent)
 	case steered == tagOf(steer):
 		p.Steer = ""

@@ -142,13 +142,14 @@ var sites = []string{"berlin", "oslo", "porto", "lyon"}
 type past struct {
 	old, now, next, gateway api.Release
 	sensors                 []string
+	runs                    map[string]bool // sensors that took the next release, or are about to
 }
 
 // populate gives the scene a fleet of so many sensors and a few gateways, most
 // of them on 1.1.0, and a type that waits for rollouts.
 func (s *scene) populate(sensors int) past {
 	s.t.Helper()
-	p := past{old: s.publish(otatest.DeviceType, "1.0.0", "First release.")}
+	p := past{old: s.publish(otatest.DeviceType, "1.0.0", "First release."), runs: map[string]bool{}}
 	p.gateway = s.publish(gatewayType, "4.2.1", "Fewer reconnects.")
 	for i := range sensors {
 		id := fmt.Sprintf("sn-%04d", 1000+i*7)
@@ -202,19 +203,21 @@ func (s *scene) spring(p past) {
 	if _, err := m.ActOnRollout(ctx, spec.Name, rollout.Start, ""); err != nil {
 		s.t.Fatal(err)
 	}
-	for round := range 3 {
+	// The canaries first; then, of those in the second stage, some are quick and
+	// some are on the way.
+	for range 2 {
+		time.Sleep(1500 * time.Millisecond) // the engine opens the next stage
 		for i, id := range p.sensors {
-			if i%29 == 28 || i%9 == 8 || !s.check(otatest.DeviceType, id, p.now, trust.BootConfirmed) {
+			if i%29 == 28 || i%9 == 8 || p.runs[id] || !s.check(otatest.DeviceType, id, p.now, trust.BootConfirmed) {
 				continue
 			}
-			switch {
-			case round == 2 && i%5 == 1:
-				s.report(otatest.DeviceType, id, trust.EventDownloading, p.now, p.next, 0, "")
-			case round == 2 && i%5 == 2:
-			default:
+			if p.runs[id] = true; i%20 == 0 || i%5 < 2 {
 				s.update(otatest.DeviceType, id, p.now, p.next)
+			} else if i%5 == 2 {
+				s.report(otatest.DeviceType, id, trust.EventDownloading, p.now, p.next, 0, "")
+			} else if i%5 == 3 {
+				s.report(otatest.DeviceType, id, trust.EventTrial, p.next, p.next, 0, "")
 			}
 		}
-		time.Sleep(1200 * time.Millisecond) // the engine opens the next stage
 	}
 }

@@ -51,7 +51,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	w.click("[name=gate2]")
 	w.click("button.main")
-	w.see("What it would do")
+	w.waitFor(`!!document.querySelector("#plan-h")`)
 	w.picture(dir, "plan")
 
 	s.spring(p)

@@ -21,6 +21,7 @@ var phrases = map[string]string{
 	"device.add":       "added {}",
 	"device.enrol":     "enrolled",
 	"device.edit":      "edited {}",
+	"devices.import":   "imported devices",
 	"devices.edit":     "edited devices",
 	"device.revoke":    "revoked {}",
 	"device.retry":     "told {} to try again what it rejected",
