@@ -22,6 +22,7 @@ var phrases = map[string]string{
 	"device.enrol":     "enrolled",
 	"device.edit":      "edited {}",
 	"devices.import":   "imported devices",
+	"device.populate":  "made simulated devices",
 	"devices.edit":     "edited devices",
 	"device.revoke":    "revoked {}",
 	"device.retry":     "told {} to try again what it rejected",

@@ -293,7 +293,7 @@ func TestBothOrderTextByItsBytes(t *testing.T) {
 		}
 		var got []string
 		err := db.View(t.Context(), func(tx *Tx) (err error) {
-			got, err = names(tx, `SELECT topic FROM revisions WHERE topic >= 'A' ORDER BY topic`)
+			got, err = names(tx, `SELECT topic FROM revisions WHERE topic >= 'A' AND topic <> 'device numbers' ORDER BY topic`)
 			return err
 		})
 		if err != nil || strings.Join(got, " ") != strings.Join(want, " ") {
