@@ -70,7 +70,7 @@ func TestCheckCPU(t *testing.T) {
 
 func fieldSize() int {
 	if os.Getenv("OTA_BENCH_FIELD") != "" {
-		return 200_000
+		return 1_000_000
 	}
 	return 100_000
 }

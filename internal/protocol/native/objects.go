@@ -1,10 +1,13 @@
 package native
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/manifest"
@@ -131,10 +134,7 @@ func (h *Handler) firmware(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if device := r.URL.Query().Get("device"); device != "" {
-		if err := h.fleet.StartDownload(r.Context(), device, digest, r.RemoteAddr); err != nil {
-			clear(header)
-			return err
-		}
+		h.noteStart(r, device, digest)
 	}
 	w.WriteHeader(status)
 	err = h.stream(r.Context(), w, f, part)
@@ -146,6 +146,30 @@ func (h *Handler) firmware(w http.ResponseWriter, r *http.Request) error {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// startWait is how long a download waits for its start to be on record.
+const startWait = 2 * time.Second
+
+// noteStart records the start of a download. The image is sent even while
+// nothing can be stored: that a device claims to fetch it is a hint for people,
+// and a fleet that stands still for want of a hint would be worse off. The claim
+// is taken up with the device's next request for a part of the image.
+func (h *Handler) noteStart(r *http.Request, device string, digest manifest.Digest) {
+	recorded := make(chan error, 1)
+	go func() {
+		recorded <- h.fleet.StartDownload(context.WithoutCancel(r.Context()), device, digest, r.RemoteAddr)
+	}()
+	wait := time.NewTimer(startWait)
+	defer wait.Stop()
+	err := errors.New("storage does not answer")
+	select {
+	case err = <-recorded:
+	case <-wait.C:
+	}
+	if err != nil {
+		h.log.Error("native: start of a download not recorded", "device", device, "image", digest, "error", err)
+	}
 }
 
 // writeObject answers with a small object, or 304 if the client has it.
