@@ -86,5 +86,6 @@ func onlineCommands(e *env.Env) []command.Lazy {
 		{Name: "fsck", Make: func() *cobra.Command { return fsckCommand(e) }},
 		{Name: "doctor", Make: func() *cobra.Command { return doctorCommand(e) }},
 		{Name: "demo", Make: func() *cobra.Command { return demoCommand(e) }},
+		{Name: "simulate", Make: func() *cobra.Command { return simulateCommand(e) }},
 	}
 }
