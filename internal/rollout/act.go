@@ -48,7 +48,7 @@ func (e *Engine) order(ctx context.Context, by auth.Actor, before Rollout, actio
 	case Advance:
 		return e.advance(ctx, by, before.Name, why)
 	}
-	return e.act(ctx, by, before.Name, action, why)
+	return e.act(ctx, by, before, action, why)
 }
 
 // advance opens the next stage on an operator's word.
@@ -87,13 +87,13 @@ type lifecycle struct {
 
 func (r *row) lifecycle() lifecycle { return lifecycle{r.state, r.stage, r.why, r.approvedBy} }
 
-func (e *Engine) act(ctx context.Context, by auth.Actor, name string, action Action, why string) error {
-	return e.db.Change(ctx, by.Entry("rollout."+string(action), object(name)), func(tx *store.Tx) error {
+func (e *Engine) act(ctx context.Context, by auth.Actor, seen Rollout, action Action, why string) error {
+	return e.db.Change(ctx, by.Entry("rollout."+string(action), object(seen.Name)), func(tx *store.Tx) error {
 		revision, err := touch(tx)
 		if err != nil {
 			return err
 		}
-		r, err := findRow(tx, name)
+		r, err := loadRow(tx, seen.ID) // a draft of that name may be another one by now
 		if err != nil {
 			return err
 		}
@@ -105,6 +105,9 @@ func (e *Engine) act(ctx context.Context, by auth.Actor, name string, action Act
 			return r.erase(tx)
 		}
 		r.revision = revision
+		if action == Start { // a device that need not wait may be offered it before a stage opens
+			r.budget = r.spec.budget(seen.Progress.Target)
+		}
 		if err := r.apply(tx, by, action); err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ const brickFleet = 5000
 
 // bricks rolls a release out to a whole fleet at once, without stages, and
 // returns how many devices were touched at the end of ten days in which every
-// device asks twice a day and, once it is offered the release, does what taken
+// device asks once a day and, once it is offered the release, does what taken
 // says.
 func bricks(t *testing.T, taken func(w *world, d *device)) (touched int, shown rollout.Rollout) {
 	w := newWorld(t)
@@ -23,14 +23,14 @@ func bricks(t *testing.T, taken func(w *world, d *device)) (touched int, shown r
 		s.Stages, s.MaxUnproven = []rollout.Stage{{Percent: 100, FailurePercent: 100}}, 0 // nothing but the budget holds it
 	}))
 	gone := map[*device]bool{}
-	for range 10 * 2 {
+	for range 10 {
 		for _, d := range list {
 			if !gone[d] && w.offered(d, r) {
 				gone[d] = true
 				taken(w, d)
 			}
 		}
-		w.pass(12 * time.Hour)
+		w.pass(24 * time.Hour)
 	}
 	shown = w.show("doom")
 	if shown.Progress.Touched != len(gone) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/rollout"
+	"github.com/secure-ota/secure-ota/internal/store"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/signing"
@@ -63,7 +63,12 @@ func (w *world) must(err error) {
 // newWorld has one device type, which waits for rollouts.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
+	return newWorldIn(t, t.TempDir())
+}
+
+func newWorldIn(t testing.TB, dir string) *world {
+	t.Helper()
+	w := &world{t: t, dir: dir}
 	w.ms.Store(time.Date(2030, 1, 7, 12, 0, 0, 0, time.UTC).UnixMilli()) // a Monday
 	for range 2 {
 		w.root = append(w.root, must(signing.Generate(trust.Ed25519))(t))
@@ -158,20 +163,39 @@ type device struct {
 	level   fleet.Level
 }
 
-// devices adds n devices, which have been here once.
-func (w *world) devices(n int) []*device {
+// devices adds n devices that run their first image, a page in a transaction.
+func (w *world) devices(n int) []*device { return w.group("dev", n) }
+
+// group adds n devices whose ids begin with a name, which is a label too.
+func (w *world) group(name string, n int) []*device {
 	w.t.Helper()
-	list := make([]*device, n)
-	var working sync.WaitGroup
-	slots := make(chan struct{}, 16)
-	for i := range list {
-		working.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			list[i] = w.device(fmt.Sprintf("dev-%05d", i), fleet.NewDevice{})
-		})
+	var list []*device
+	var page []fleet.ImportDevice
+	for i := range n {
+		d := &device{id: fmt.Sprintf("%s-%05d", name, i), running: fleet.Running{Digest: factory}, keyset: 1}
+		list = append(list, d)
+		labels := map[string]string{"group": name}
+		page = append(page, fleet.ImportDevice{Ref: fleet.Ref{DeviceType: deviceType, ID: d.id}, Labels: &labels})
+		if len(page) == fleet.MaxImport || i == n-1 {
+			if done, err := w.Fleet().Import(w.t.Context(), admin, fleet.Import{Devices: page}); err != nil || !done.Committed {
+				w.t.Fatalf("add devices: %+v, %v", done, err)
+			}
+			page = nil
+		}
 	}
-	working.Wait()
+	// What their first checks would write, one by one.
+	w.must(w.repo.Store().ChangeUnaudited(w.t.Context(), func(tx *store.Tx) error {
+		if err := tx.Touch("devices"); err != nil {
+			return err
+		}
+		revision, err := tx.Revision("devices")
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`UPDATE devices SET running_digest = $1, keyset_version = 1, revision = $2 WHERE keyset_version = 0`, factory[:], revision)
+		return err
+	}))
+	w.must(w.Fleet().Refresh(w.t.Context()))
 	return list
 }
 
