@@ -8,7 +8,7 @@ BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 DEMO    := bin/demo
 
 .PHONY: all build demo demo-firmware test race-test vet cross libota libota-size libota-powercut-full \
-        bench fuzz long testvectors clean help
+        bench fuzz long testvectors screenshots clean help
 
 all: build
 
@@ -83,6 +83,11 @@ long: ## the full campaigns of which `make test` runs a short form
 
 testvectors: ## write testvectors/ again; a test holds them byte for byte
 	$(GO) run ./internal/testvectors/gen
+
+screenshots: ## write docs/screenshots again, from a fleet with a past
+	@scripts/setup.sh screenshots
+	@mkdir -p docs/screenshots
+	OTA_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run '^TestScreenshots$$' ./internal/console
 
 clean: ## remove what was built
 	rm -rf bin

@@ -3,13 +3,13 @@
 # what is missing; otherwise it names the packages and lets run what can run.
 # In CI (CI=true) a missing tool is a failure.
 #
-#   scripts/setup.sh demo|test
+#   scripts/setup.sh demo|test|screenshots
 set -eu
 
 # command or file:package, the same names that a person would type.
 demo_needs="go:golang arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm"
 # The race detector links against libc, whose headers are a package of their own.
-test_needs="go:golang gcc:gcc /usr/include/stdlib.h:libc6-dev openssl:openssl fw_setenv:libubootenv-tool strace:strace
+test_needs="go:golang gcc:gcc /usr/include/stdlib.h:libc6-dev openssl:openssl fw_setenv:libubootenv-tool strace:strace chromium:chromium
     /usr/lib/postgresql/*/bin/initdb:postgresql"
 # libota: compilers for its parts, machines to run them on, libraries and tools to hold it against.
 libota_needs="
@@ -21,10 +21,13 @@ libota_needs="
     clang:clang /usr/lib/llvm-14/lib/clang/*/lib/linux:libclang-rt-14-dev valgrind:valgrind cppcheck:cppcheck
     /usr/include/mbedtls/version.h:libmbedtls-dev /usr/include/openssl/evp.h:libssl-dev python3:python3"
 
+screenshots_needs="go:golang chromium:chromium pngquant:pngquant /usr/share/fonts/opentype/inter:fonts-inter"
+
 case "${1:-}" in
 demo) needs=$demo_needs ;;
 test) needs="$test_needs $libota_needs" ;;
-*) echo "usage: scripts/setup.sh demo|test" >&2; exit 2 ;;
+screenshots) needs=$screenshots_needs ;;
+*) echo "usage: scripts/setup.sh demo|test|screenshots" >&2; exit 2 ;;
 esac
 
 PATH=$PATH:/usr/sbin:/sbin

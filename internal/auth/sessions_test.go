@@ -9,10 +9,16 @@ import (
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/internal/testenv/postgres"
 )
 
 func TestSessions(t *testing.T) {
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "ota.db"))
+	t.Run("SQLite", func(t *testing.T) { testSessions(t, filepath.Join(t.TempDir(), "ota.db")) })
+	t.Run("PostgreSQL", func(t *testing.T) { testSessions(t, postgres.Database(t)) })
+}
+
+func testSessions(t *testing.T, location string) {
+	db, err := store.Open(t.Context(), location)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 // words are the functions of the templates.
 var words = template.FuncMap{
-	"moment": moment, "rfc3339": rfc3339, "day": day, "span": span, "bytes": bytesInWords, "count": count, "number": number, "number64": func(n int64) string { return number(int(n)) },
+	"moment": moment, "rfc3339": rfc3339, "day": day, "minute": minute, "span": span, "bytes": bytesInWords, "count": count, "number": number, "number64": func(n int64) string { return number(int(n)) },
 	"percent": percent, "failures": failures, "objectURL": objectURL, "fields": filter.Fields, "evidence": evidenceOf, "sentence": sentence, "tone": toneOf, "short": short, "tab": tabOf, "devices": devicesURL, "equal": equal, "where": where,
 }
 
@@ -28,6 +28,9 @@ func moment(t time.Time) string {
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// minute is a time that nobody knows better: an estimate moves with every look.
+func minute(t time.Time) string { return t.UTC().Round(time.Minute).Format("2006-01-02 15:04") }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
