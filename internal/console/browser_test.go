@@ -58,7 +58,7 @@ func TestADaysWorkInABrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	w.open("/rollouts/new?release=" + identity.String())
+	w.open("/new-rollout?release=" + identity.String())
 	for field, value := range map[string]string{"name": "clock-fix", "filter": "keyset=1", "part1": "4", "soak1": "", "part2": "", "soak3": "1h"} {
 		w.fill(field, value)
 	}
@@ -199,7 +199,7 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 // every page of a scene, for looking at how it looks.
 func (p past) pages() []string {
 	return []string{
-		"/", "/devices", "/devices?filter=state%3D", "/devices/sensor_v1/" + p.sensors[8], "/rollouts", "/rollouts/new", "/rollouts/spring", "/rollouts/spring/devices",
+		"/", "/devices", "/devices?filter=state%3D", "/devices/sensor_v1/" + p.sensors[8], "/rollouts", "/new-rollout", "/rollouts/spring", "/rollouts/spring/devices",
 		"/releases", "/releases/new", "/releases/" + p.next.Identity.String(), "/keys", "/audit", "/settings", "/nowhere",
 	}
 }

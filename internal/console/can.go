@@ -36,6 +36,7 @@ var doors = map[string]door{
 	"type.set":         {auth.Administrator, false, false},
 	"token.list":       {auth.Administrator, true, true},
 	"token.add":        {auth.Administrator, true, true},
+	"token.rotate":     {auth.Administrator, true, true},
 	"token.revoke":     {auth.Administrator, true, true},
 }
 

@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 )
 
 // How early an operator hears of what ends.
 const (
 	tokenNotice   = 14 * 24 * time.Hour
+	releaseNotice = 14 * 24 * time.Hour
 	supportNotice = 90 * 24 * time.Hour
 )
 
@@ -24,7 +26,7 @@ type concern struct {
 }
 
 // concerns gathers them, the worst first.
-func concerns(v *visit, c census, on []rolloutRow) ([]concern, error) {
+func concerns(v *visit, c census, on []rolloutRow, releases []api.Release) ([]concern, error) {
 	list := rolloutConcerns(on)
 	if n := c.inStates("failed", "reverted", "refused"); n > 0 {
 		list = append(list, concern{bad, count(n, "device") + " failed, reverted or refused an update",
@@ -35,7 +37,7 @@ func concerns(v *visit, c census, on []rolloutRow) ([]concern, error) {
 	}
 	types, err1 := typeConcerns(v)
 	tokens, err2 := tokenConcerns(v)
-	return slices.Concat(list, types, tokens), errors.Join(err1, err2)
+	return slices.Concat(list, releaseConcerns(v, releases), types, tokens), errors.Join(err1, err2)
 }
 
 func rolloutConcerns(on []rolloutRow) (list []concern) {
@@ -59,6 +61,27 @@ func (r rolloutRow) atGate() bool {
 	}
 	s := r.Progress.Stages[r.Stage-1]
 	return s.Gate && s.Present > 0 && float64(s.Updated) >= float64(s.Present)*s.SuccessPercent/100
+}
+
+// releaseConcerns are for the newest release of each type: devices with a clock
+// refuse it once it has expired. Releases of a type come newest first.
+func releaseConcerns(v *visit, releases []api.Release) (list []concern) {
+	newest := map[string]bool{}
+	for _, r := range releases {
+		if r.Withdrawal != nil || newest[r.DeviceType+r.Component] {
+			continue
+		}
+		newest[r.DeviceType+r.Component] = true
+		if r.Expires.IsZero() || r.Expires.Sub(v.now) > releaseNotice {
+			continue
+		}
+		words := fmt.Sprintf("Release %s %s expires on %s", r.DeviceType, r.Version, day(r.Expires))
+		if !r.Expires.After(v.now) {
+			words = fmt.Sprintf("Release %s %s has expired on %s: devices with a clock refuse it", r.DeviceType, r.Version, day(r.Expires))
+		}
+		list = append(list, concern{neutral, words, releaseURL(r)})
+	}
+	return list
 }
 
 func typeConcerns(v *visit) (list []concern, err error) {

@@ -27,7 +27,7 @@ type Handler struct {
 	assets  map[string]asset
 	pages   map[string]*template.Template
 	guard   *http.CrossOriginProtection
-	sums    summaries
+	memory  memory
 	mux     *http.ServeMux
 }
 
@@ -70,9 +70,9 @@ func (h *Handler) routes() {
 	h.do("POST /releases/{identity}/withdraw", withdrawRelease)
 
 	h.show("GET /rollouts", "rollouts", showRollouts)
-	h.show("GET /rollouts/new", "draft", showNewRollout)
-	h.show("POST /rollouts/plan", "draft", planRollout)
-	h.do("POST /rollouts/new", createRollout)
+	h.show("GET /new-rollout", "draft", showNewRollout)
+	h.show("POST /new-rollout/plan", "draft", planRollout)
+	h.do("POST /new-rollout", createRollout)
 	h.show("GET /rollouts/{name}", "rollout", showRollout)
 	h.show("GET /rollouts/{name}/devices", "rollout-devices", showRolloutDevices)
 	h.do("POST /rollouts/{name}/{action}", actOnRollout)
@@ -86,6 +86,7 @@ func (h *Handler) routes() {
 	h.show("GET /settings", "settings", showSettings)
 	h.show("POST /settings/tokens", "secret", addToken)
 	h.do("POST /settings/tokens/{name}/revoke", revokeToken)
+	h.show("POST /settings/tokens/{name}/rotate", "secret", rotateToken)
 	h.show("POST /settings/codes", "secret", addCode)
 	h.do("POST /settings/types/{type}", setType)
 

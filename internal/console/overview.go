@@ -16,6 +16,7 @@ type overview struct {
 	Attention []concern
 	Rollouts  []rolloutRow // that are on
 	Types     []typeChart
+	Day       *spark // nil: nothing happened, or it is not for the operator to see
 	Records   []audit.Record
 }
 
@@ -43,6 +44,11 @@ func showOverview(v *visit) (*page, error) {
 		if o.Records, err = v.AuditRecords(v.ctx(), audit.Filter{Limit: maxRecent}); err != nil {
 			return nil, err
 		}
+		hours, err := v.lastDay()
+		if err != nil {
+			return nil, err
+		}
+		o.Day = sparkOf(hours)
 	}
 	rollouts, err := allRollouts(v)
 	if err != nil {
@@ -53,7 +59,7 @@ func showOverview(v *visit) (*page, error) {
 			o.Rollouts = append(o.Rollouts, r)
 		}
 	}
-	if o.Attention, err = concerns(v, c, o.Rollouts); err != nil {
+	if o.Attention, err = concerns(v, c, o.Rollouts, releases); err != nil {
 		return nil, err
 	}
 	for _, t := range c {

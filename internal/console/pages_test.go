@@ -1,11 +1,13 @@
 package console_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/audit"
@@ -77,6 +79,7 @@ func TestTheOverviewShowsWhichDevicesNeedSomebody(t *testing.T) {
 		`<rect class="shade0" x="0.00" width="25.00"`,
 		`<rect class="none" x="50.00" width="950.00"`,
 		`href="/devices?filter=type%3Dsensor_v1%20and%20version%3D2.0.0"`,
+		`in the last 24 hours 0 updates confirmed, 1 reverted`,
 		`went back to its previous image: sequence 1.1, health check failed, exit 1`,
 	)
 }
@@ -284,6 +287,15 @@ func TestSettings(t *testing.T) {
 			checkHTML(t, name, resp.text)
 		}
 	}
+	rotated := b.post("/settings/tokens/ci/rotate", nil)
+	checkHTML(t, "rotate", rotated.text)
+	mustShow(t, rotated.text, "Token of ci", `value="ota_op_`)
+	mustNotShow(t, rotated.text, token)
+	if resp := newBrowser(t, s).login("ota_op_" + token); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the secret from before: status %d", resp.StatusCode)
+	}
+	b.post("/settings/tokens", url.Values{"name": {"narrow"}, "role": {"viewer"}, "types": {"sensor_v1, gateway_v2"}})
+	mustShow(t, b.page("/settings"), `viewer <span class="tag">sensor_v1</span> <span class="tag">gateway_v2</span>`)
 	if resp := b.post("/settings/tokens/ci/revoke", nil); resp.StatusCode != http.StatusSeeOther {
 		t.Errorf("revoke: status %d", resp.StatusCode)
 	}
@@ -314,7 +326,7 @@ func TestRoles(t *testing.T) {
 		needs             auth.Role
 	}{
 		{"/releases", "Publish a release", "", nil, auth.Publisher},
-		{"/rollouts", "New rollout", "/rollouts/new", draftForm(release), auth.Publisher},
+		{"/rollouts", "New rollout", "/new-rollout", draftForm(release), auth.Publisher},
 		{"/rollouts/waits", "start …", "/rollouts/waits/start", nil, auth.Approver},
 		{"/rollouts/waits", "delete …", "/rollouts/waits/delete", nil, auth.Publisher},
 		{"/settings", "every release to all</option>", "/settings/types/sensor_v1", url.Values{"offer": {"newest"}}, auth.Administrator},
@@ -325,6 +337,7 @@ func TestRoles(t *testing.T) {
 		{one, "Withdraw …", one + "/withdraw", url.Values{"why": {"x"}}, auth.Administrator},
 		{"/settings", "New token", "/settings/tokens", url.Values{"name": {"x"}, "role": {"viewer"}}, auth.Administrator},
 		{"/settings", "", "/settings/tokens/initial/revoke", nil, auth.Administrator},
+		{"/settings", "", "/settings/tokens/initial/rotate", nil, auth.Administrator},
 		{"/settings", "Enrolment codes", "/settings/codes", url.Values{"type": {otatest.DeviceType}, "hours": {"1"}}, auth.Administrator},
 	}
 	raw, _ := signed(t, s, "2.0.0", []byte("two"), nil)
@@ -343,6 +356,11 @@ func TestRoles(t *testing.T) {
 			}
 		}
 		if role < auth.Publisher {
+			for _, form := range []string{"/releases/new", "/new-rollout"} {
+				if resp := b.get(form); resp.StatusCode != http.StatusForbidden {
+					t.Errorf("%s: the form %s: status %d", role, form, resp.StatusCode)
+				}
+			}
 			if resp := b.postFiles("/releases/new", file{"manifest", raw}, file{"firmware", []byte("two")}); resp.StatusCode != http.StatusForbidden {
 				t.Errorf("%s publishes: status %d", role, resp.StatusCode)
 			}
@@ -396,4 +414,30 @@ func TestHostileTextsAreText(t *testing.T) {
 	if shown < 5 {
 		t.Errorf("only %d pages show the texts: the test proves nothing", shown)
 	}
+}
+
+// A form that is no upload is not read beyond its bound, whatever it calls
+// itself.
+func TestAFormIsBounded(t *testing.T) {
+	t.Parallel()
+	s := otatest.New(t)
+	b := loggedIn(t, s, auth.Administrator)
+	long := bytes.Repeat([]byte("x"), 4<<20)
+	for _, path := range []string{"/settings/tokens", "/audit/verify", "/new-rollout", "/devices/edit", "/login"} {
+		if resp := b.postFiles(path, file{"name", long}); resp.StatusCode < 400 || resp.StatusCode > 499 {
+			t.Errorf("%s: status %d: %s", path, resp.StatusCode, resp.text)
+		}
+	}
+}
+
+func TestAReleaseThatExpiresIsAConcern(t *testing.T) {
+	t.Parallel()
+	s := otatest.New(t)
+	m := s.Manifest("1.0.0", []byte("one"))
+	m.Expires = time.Now().AddDate(0, 0, 7).Truncate(time.Second).UTC()
+	s.PublishManifest(m, []byte("one"))
+	b := loggedIn(t, s, auth.Viewer)
+	mustShow(t, b.page("/"), "Release sensor_v1 1.0.0 expires on "+m.Expires.Format(time.DateOnly))
+	s.Publish("1.1.0", []byte("two"))
+	mustNotShow(t, b.page("/"), "expires on")
 }

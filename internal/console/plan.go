@@ -43,6 +43,9 @@ const emptyStages = 3
 var weekdays = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 
 func showNewRollout(v *visit) (*page, error) {
+	if err := v.require("rollout.create"); err != nil {
+		return nil, err
+	}
 	d := &draft{Release: v.query("release"), Stages: []stageForm{{Part: "1%", Soak: "1h"}, {Part: "10%", Soak: "1h"}, {Part: "100%"}}}
 	return d.page(v)
 }

@@ -39,18 +39,18 @@ func TestARolloutIsPlannedDraftedStartedAndHalted(t *testing.T) {
 	t.Parallel()
 	s, r := staged(t, 5, false)
 	publisher, approver := loggedIn(t, s, auth.Publisher), loggedIn(t, s, auth.Approver)
-	mustShow(t, publisher.page("/rollouts"), "No rollouts yet", "/rollouts/new")
-	form := publisher.page("/rollouts/new?release=" + r.Identity.String())
+	mustShow(t, publisher.page("/rollouts"), "No rollouts yet", "/new-rollout")
+	form := publisher.page("/new-rollout?release=" + r.Identity.String())
 	mustShow(t, form, `<option value="`+r.Identity.String()+`" selected>sensor_v1 1.0.0`, `name="part3" value="100%"`)
 
-	resp := publisher.post("/rollouts/plan", draftForm(r))
-	checkHTML(t, "/rollouts/plan", resp.text)
+	resp := publisher.post("/new-rollout/plan", draftForm(r))
+	checkHTML(t, "/new-rollout/plan", resp.text)
 	mustShow(t, resp.text, "What it would do", "<b>5 devices</b>", "Create the draft", `name="part2" value="100%"`, "as agreed\non monday", `value="mon" checked`)
 	if list, err := s.Management().Rollouts(t.Context(), rollout.Query{}); err != nil || len(list) != 0 {
 		t.Fatalf("the plan created %v, %v", list, err)
 	}
 
-	resp = publisher.post("/rollouts/new", draftForm(r))
+	resp = publisher.post("/new-rollout", draftForm(r))
 	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/rollouts/spring?done=drafted" {
 		t.Fatalf("status %d: %s", resp.StatusCode, resp.text)
 	}
@@ -111,7 +111,7 @@ func TestADraftThatIsWrongSaysWhere(t *testing.T) {
 		if name == "shrinks" {
 			form.Set("part1", "2")
 		}
-		for _, path := range []string{"/rollouts/plan", "/rollouts/new"} {
+		for _, path := range []string{"/new-rollout/plan", "/new-rollout"} {
 			resp := b.post(path, form)
 			checkHTML(t, name, resp.text)
 			if resp.StatusCode != http.StatusBadRequest || !strings.Contains(resp.text, c.words) {
@@ -120,7 +120,7 @@ func TestADraftThatIsWrongSaysWhere(t *testing.T) {
 			mustShow(t, resp.text, "as agreed")
 		}
 	}
-	resp := b.post("/rollouts/plan", url.Values{"add": {"yes"}, "name": {"kept"}, "part1": {"5%"}})
+	resp := b.post("/new-rollout/plan", url.Values{"add": {"yes"}, "name": {"kept"}, "part1": {"5%"}})
 	mustShow(t, resp.text, `name="part4"`, `value="kept"`, `value="5%"`)
 	if list, err := s.Management().Rollouts(t.Context(), rollout.Query{}); err != nil || len(list) != 0 {
 		t.Fatalf("%v, %v", list, err)
@@ -131,7 +131,7 @@ func TestASecondPersonApprovesACriticalType(t *testing.T) {
 	t.Parallel()
 	s, r := staged(t, 1, true)
 	author, other := loggedIn(t, s, auth.Approver), loggedIn(t, s, auth.Administrator)
-	author.post("/rollouts/new", draftForm(r))
+	author.post("/new-rollout", draftForm(r))
 	if resp := author.post("/rollouts/spring/start", nil); resp.StatusCode != http.StatusSeeOther {
 		t.Fatalf("start: status %d: %s", resp.StatusCode, resp.text)
 	}

@@ -45,7 +45,7 @@ func TestScreenshots(t *testing.T) {
 	w := openWindow(t, s.URL, 1200, 860)
 	w.login(s.Token)
 
-	w.open("/rollouts/new?release=" + p.next.Identity.String())
+	w.open("/new-rollout?release=" + p.next.Identity.String())
 	for field, value := range map[string]string{"name": "clock-fix", "filter": "label.site=berlin", "part1": "label.ring=canary", "part2": "25%", "part3": "100%"} {
 		w.fill(field, value)
 	}

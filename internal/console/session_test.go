@@ -14,7 +14,7 @@ import (
 )
 
 // paths are all pages that exist on a server without devices and releases.
-var paths = []string{"/", "/devices", "/rollouts", "/rollouts/new", "/releases", "/releases/new", "/keys", "/audit", "/settings"}
+var paths = []string{"/", "/devices", "/rollouts", "/new-rollout", "/releases", "/releases/new", "/keys", "/audit", "/settings"}
 
 func TestAStrangerSeesTheLoginFormAndNothingElse(t *testing.T) {
 	t.Parallel()

@@ -69,15 +69,28 @@ func addToken(v *visit) (*page, error) {
 		return nil, err
 	}
 	name := v.field("name")
-	token, err := v.AddToken(v.ctx(), auth.NewOperator{Name: name, Role: role, Valid: valid})
+	scope := auth.Scope{DeviceTypes: strings.FieldsFunc(v.field("types"), func(r rune) bool { return r == ',' || r == ' ' })}
+	token, err := v.AddToken(v.ctx(), auth.NewOperator{Name: name, Role: role, Scope: scope, Valid: valid})
 	if err != nil {
 		return nil, err
 	}
-	s := secret{What: "Token of " + name + ", " + role.String(), Secret: token.Reveal(), Use: "ota login " + origin(v)}
-	if valid > 0 {
-		s.Expires = v.now.Add(valid)
+	return shownToken(v, name, token), nil
+}
+
+func shownToken(v *visit, name string, token auth.Token) *page {
+	return &page{Title: "Token of " + name, Section: "settings", Data: secret{
+		What: "Token of " + name, Secret: token.Reveal(), Use: "ota login " + origin(v),
+	}}
+}
+
+// rotateToken replaces the secret of a token.
+func rotateToken(v *visit) (*page, error) {
+	name := v.PathValue("name")
+	token, err := v.RotateToken(v.ctx(), name)
+	if err != nil {
+		return nil, err
 	}
-	return &page{Title: "New token", Section: "settings", Data: s}, nil
+	return shownToken(v, name, token), nil
 }
 
 // maxDays keeps a number of days within a Duration.

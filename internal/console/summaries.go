@@ -48,7 +48,7 @@ func (s *summaries) of(key string) *keptSummary {
 // summary counts the devices that a filter selects, and by a label unless that
 // is empty.
 func (v *visit) summary(filter, label string) (fleet.Summary, error) {
-	k := v.summaries.of(fmt.Sprintf("%d %q %q %q", v.actor.Role, v.actor.Scope, filter, label))
+	k := v.memory.summaries.of(fmt.Sprintf("%d %q %q %q", v.actor.Role, v.actor.Scope, filter, label))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	began := time.Now()

@@ -14,13 +14,14 @@ import (
 )
 
 func showUpload(v *visit) (*page, error) {
-	return &page{Title: "Publish a release", Section: "releases", Data: struct{}{}}, nil
+	return &page{Title: "Publish a release", Section: "releases"}, v.require("release.publish")
 }
 
 // publishRelease takes the form's files in the order in which the browser
 // sends them: first what is small and says what is coming, which is checked,
 // and then the firmware, which streams into the store.
 func publishRelease(v *visit) (string, error) {
+	v.Body = v.whole
 	v.Body = io.NopCloser(protocol.Patient(v.w, v.Request))
 	parts, err := v.MultipartReader()
 	if err != nil {
@@ -144,7 +145,10 @@ func tooShort(size int64) error {
 const maxDrain = 16 << 20
 
 func uploadAgain(v *visit, cause error) error {
+	form, err := showUpload(v)
+	if err != nil {
+		return err
+	}
 	io.Copy(io.Discard, io.LimitReader(v.Body, maxDrain))
-	form, _ := showUpload(v)
 	return &formError{form.as("upload"), cause}
 }

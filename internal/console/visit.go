@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/protocol"
 )
 
 // A visit is one request of an operator who is logged in.
@@ -19,7 +22,8 @@ type visit struct {
 	actor auth.Actor
 	now   time.Time
 
-	summaries *summaries
+	memory *memory
+	whole  io.ReadCloser // the body without the bound that forms have
 }
 
 func (v *visit) ctx() context.Context { return v.Context() }
@@ -93,10 +97,18 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) *visit {
 		h.askLogin(w, r, next, err)
 		return nil
 	}
-	if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") { // those are streamed
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	}
-	return &visit{Request: r, Management: h.service.As(actor), w: w, actor: actor, now: h.now().UTC(), summaries: &h.sums}
+	protocol.SetActor(w, actor.Name)
+	v := &visit{Request: r, Management: h.service.As(actor), w: w, actor: actor, now: h.now().UTC(), memory: &h.memory, whole: r.Body}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	return v
 }
 
 func nowhere(*visit) (*page, error) { return nil, api.ErrNotFound }
+
+// require refuses a page to who could do nothing with it.
+func (v *visit) require(action string) error {
+	if v.can(action) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", action, auth.ErrForbidden)
+}
