@@ -94,6 +94,15 @@ func testSessions(t *testing.T, location string) {
 	})
 	t.Run("it ends with its token", func(t *testing.T) {
 		id := open("")
+		rotated, err := operators.Rotate(t.Context(), by, "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lives(id, true) {
+			t.Error("it outlives the secret that it was opened with")
+		}
+		token = rotated
+		id = open("")
 		if err := operators.Revoke(t.Context(), by, "ann"); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -193,6 +194,35 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	if !evaluate[bool](w, `document.querySelector('input[value="sensor_v1/sn-1007"]').checked`) {
 		t.Error("the checked box is not checked any more")
 	}
+	w.isCalm()
+}
+
+func TestItWorksWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.populate(10)
+	w := openWindow(t, s.URL, 1200, 900)
+	call(w, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	w.login(s.Token)
+	w.click(`nav a[href="/devices"]`)
+	w.see("18 devices")
+	w.do(chromedp.SendKeys("#filter", "label.ring=canary"), chromedp.Submit("#filter"))
+	w.see("1 device")
+	w.click(`input[value="sensor_v1/sn-1000"]`)
+	w.click("fieldset button")
+	w.see("hold 1 device?")
+	w.do(chromedp.SendKeys("[name=why]", "storm"))
+	w.click("button.main")
+	w.see("The devices are changed.")
+	if !device(t, s.System, "sn-1000").Hold {
+		t.Error("the device is not held")
+	}
+	signed, document, firmware := s.files(otatest.DeviceType, "1.3.0")
+	w.open("/releases/new")
+	w.do(chromedp.SetUploadFiles("input[name=manifest]", []string{signed}), chromedp.SetUploadFiles("input[name=document]", []string{document}),
+		chromedp.SetUploadFiles("input[name=firmware]", []string{firmware}))
+	w.click("form.stack button")
+	w.see("The release is published.")
 	w.isCalm()
 }
 
