@@ -26,19 +26,27 @@ static unsigned release(const struct stage *b, unsigned candidate)
     return b->state.installed ^ candidate;
 }
 
+/* Whether the installed image is still somewhere, even if nobody knows its digest: an unknown one cannot be saved by a
+ * copy, and a candidate that is copied to where it runs takes its place. */
+static int is_there(const struct stage *b)
+{
+    return b->state.phase - (unsigned)OTA_COPY > 1u || (b->state.flags & OTA_SAVED) != 0;
+}
+
 /* Says whether an image may be started or installed: OTA_ERR_IMAGE_DIGEST if not. */
 static int examine(const struct stage *b, unsigned candidate, const struct ota_area *image)
 {
-    const struct ota_boot_config *c = b->config;
+    const struct ota_boot_config *c;
     ota_verdict verdict = OTA_FAIL;
     struct ota_entry e;
     int err = ota_journal_entry(&b->journal, release(b, candidate), &e);
 
     if (err != OTA_OK)
         return err;
-    if (!candidate && e.release.image_size == 0)
+    if (!candidate && e.release.image_size == 0 && is_there(b))
         return OTA_OK;
     err = ota_image_check(image, &e.release, &verdict);
+    c = b->config;
     if (verdict == OTA_PASS && candidate && c->admit != NULL)
         verdict = c->admit(c->ctx, c->slots, release(b, candidate), image);
     return verdict != OTA_PASS ? OTA_ERR_IMAGE_DIGEST : err;

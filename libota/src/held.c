@@ -43,10 +43,13 @@ int ota_update_keyset(struct ota_update *u, const struct ota_source *object, con
 
     if (err != OTA_OK || verdict != OTA_PASS)
         return err != OTA_OK ? err : OTA_ERR_INTERNAL;
+    /* What is being received may be of those whom this keyset revokes: begin decides again. */
+    ota_update_close(u);
     slot = newest(slots, &stored, &version);
     err = ota_object_write(&slots->keyset[1 - slot], object, accepted.version);
     if (err != OTA_OK)
         return err;
-    u->state.keyset_version = accepted.version;
+    if (accepted.version > u->state.keyset_version)
+        u->state.keyset_version = accepted.version;
     return ota_update_store(u);
 }

@@ -15,6 +15,12 @@ static int read_back(const struct ota_update *u, struct ota_release *running)
     return err;
 }
 
+/* Says whether the image that runs is kept when another one is installed: save of src/slot_overwrite.c. */
+static int is_kept(const struct ota_slots *slots, uint32_t size)
+{
+    return slots->layout->install == NULL || (size != 0 && size <= slots->image[slots->layout->keeps[0]].size);
+}
+
 static enum ota_boot boot_state(const struct ota_update *u)
 {
     if (u->state.phase == OTA_TRIAL && u->running != u->state.installed)
@@ -40,7 +46,8 @@ int ota_device_info(const struct ota_update *u, struct ota_device_info *info)
     info->phase = s->phase;
     info->boot = (uint8_t)boot_state(u);
     info->last_error = s->reason;
-    info->capabilities = slots->image[slots->layout->keeps[0]].size == 0 ? OTA_CAP_NO_REVERT : 0;
     err = ota_journal_entry(&u->journal, u->running, &info->running);
+    if (!is_kept(slots, info->running.release.image_size))
+        info->capabilities = OTA_CAP_NO_REVERT;
     return err != OTA_OK ? err : read_back(u, &info->running.release);
 }

@@ -492,13 +492,14 @@ int ota_journal_set_generation(struct ota_journal *j, uint32_t generation)
     return store_counter(j, 0, generation);
 }
 
-/* Whether a page holds one record of each kind, and two of the largest more. */
+/* Whether a page holds one record of each kind, and two of the largest more, and all of it can be told in steps of
+ * 16 bits. */
 static int has_room(const struct ota_journal_page *p)
 {
     uint32_t all = padded(p, HEAD + STATE_SIZE + CRC) + padded(p, HEAD + REJECTED_SIZE + CRC) +
                    padded(p, HEAD + NONCE_SIZE + CRC) + 4 * padded(p, MAX_RECORD);
 
-    return all <= p->area->size;
+    return all <= p->area->size && p->area->size <= (uint32_t)STEP * UINT16_MAX;
 }
 
 int ota_journal_format(struct ota_journal *j, const struct ota_area area[2], const struct ota_state *state,
@@ -507,6 +508,8 @@ int ota_journal_format(struct ota_journal *j, const struct ota_area area[2], con
     struct ota_history none;
     int err = OTA_OK;
 
+    if (state->installed > 1 || made_with->release.version.size > OTA_MAX_VERSION)
+        return OTA_ERR_INVALID_FIELD;
     ota_fill(&none, 0, sizeof none);
     attach(j, area);
     for (struct ota_journal_page *p = j->page; p < j->page + 2 && err == OTA_OK; p++) {

@@ -45,7 +45,7 @@ int ota_object_write(const struct ota_area *a, const struct ota_source *object, 
     uint32_t crc;
     int err;
 
-    if (a->size < head_size(a) || object->size > a->size - head_size(a))
+    if (a->size == 0 || a->size < head_size(a) || object->size > a->size - head_size(a))
         return OTA_ERR_TOO_LARGE;
     err = ota_area_clear(a);
     if (err == OTA_OK)

@@ -166,7 +166,7 @@ int ota_rsa_prepare(const struct ota_keyring *ring, struct ota_rsa_key *key, uin
     static const uint8_t prefix[PREFIX_SIZE] = {0xa3, 0x01, 0x03, 0x20, 0x59, BYTES >> 8, BYTES & 0xff};
     static const uint8_t suffix[5] = {0x21, 0x43, 0x01, 0x00, 0x01};
     const struct job job = {ring, key, NULL};
-    ota_limb room[2][LIMBS + 1], *t = room[0] + 1, *square = room[1] + 1;
+    ota_limb room[LIMBS + 1], *square = room + 1, *t = key->rr;
     struct ota_sha256 sha;
     ota_limb top;
 
@@ -206,6 +206,7 @@ int ota_rsa_prepare(const struct ota_keyring *ring, struct ota_rsa_key *key, uin
         multiply(&job, square, t, t);
         ota_copy(t, square, BYTES);
     }
-    ota_copy(key->rr, t, BYTES);
+    if (subtract(t, key->n) != 0) /* it was below n */
+        ota_copy(t, square, BYTES);
     return OTA_OK;
 }

@@ -4,6 +4,13 @@
 
 #include "ota/update.h"
 
+/* What may come next in a session. What did not open, or lost sight of the journal, stores nothing: it knows no
+ * floor. */
+enum { OTA_SHUT = 0, OTA_CLOSED = 1, OTA_OPEN = 2, OTA_WHOLE = 3 };
+
+/* Has begin come next again, if the session is open. */
+void ota_update_close(struct ota_update *u);
+
 /* The release that is not the installed one. */
 unsigned ota_update_other(const struct ota_update *u);
 

@@ -91,7 +91,10 @@ static int save(const struct ota_slots *slots, struct ota_journal *j, struct ota
     }
     s->phase = OTA_COPY;
     s->mark = 0;
-    return ota_journal_set_state(j, s);
+    err = ota_journal_set_state(j, s);
+    if (err != OTA_OK)
+        s->phase = OTA_INSTALL; /* nothing was written over yet */
+    return err;
 }
 
 static int install(const struct ota_slots *slots, struct ota_journal *j, struct ota_state *s)

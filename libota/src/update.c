@@ -5,8 +5,11 @@
 #include "part.h"
 #include "session.h"
 
-/* What may come next in a session. */
-enum { CLOSED = 0, RECEIVING = 1, WHOLE = 2 };
+void ota_update_close(struct ota_update *u)
+{
+    if (u->step != OTA_SHUT)
+        u->step = OTA_CLOSED;
+}
 
 unsigned ota_update_other(const struct ota_update *u)
 {
@@ -15,10 +18,12 @@ unsigned ota_update_other(const struct ota_update *u)
 
 int ota_update_store(struct ota_update *u)
 {
-    int err = ota_journal_set_state(&u->journal, &u->state);
+    int err = OTA_ERR_INTERNAL;
 
+    if (u->step != OTA_SHUT)
+        err = ota_journal_set_state(&u->journal, &u->state);
     if (err != OTA_OK && ota_journal_state(&u->journal, &u->state) != OTA_OK)
-        u->step = CLOSED;
+        u->step = OTA_SHUT;
     return err;
 }
 
@@ -63,16 +68,19 @@ int ota_update_note_failed(struct ota_update *u)
 
 int ota_update_open(struct ota_update *u, const struct ota_update_config *config, unsigned running)
 {
-    int err;
+    int err = OTA_ERR_INTERNAL;
 
     ota_fill(u, 0, sizeof *u);
     u->config = config;
     u->running = (uint8_t)running;
-    err = ota_journal_open(&u->journal, config->slots->journal);
+    if (running <= 1)
+        err = ota_journal_open(&u->journal, config->slots->journal);
     if (err == OTA_OK)
         err = ota_journal_settle(&u->journal);
     if (err == OTA_OK)
         err = ota_journal_state(&u->journal, &u->state);
+    if (err == OTA_OK)
+        u->step = OTA_CLOSED;
     if (err == OTA_OK && u->state.phase == OTA_REVERTED)
         err = ota_update_note_failed(u);
     return err;
@@ -104,18 +112,6 @@ static OTA_APART int judge(const struct ota_update *u, const struct ota_manifest
     if (err == OTA_OK)
         err = ota_rollback_check(&h, m, &d, &verdict);
     return err == OTA_OK && verdict != OTA_PASS ? OTA_ERR_INTERNAL : err;
-}
-
-static OTA_APART int hash_object(const struct ota_source *object, uint8_t hash[OTA_SHA256_SIZE])
-{
-    struct ota_span all = {object, 0, object->size};
-    struct ota_sha256 state;
-    int err;
-
-    ota_sha256_init(&state);
-    err = ota_sha256_spans(&state, &all, 1);
-    ota_sha256_final(&state, hash);
-    return err;
 }
 
 /* Whether e is what is being received already. */
@@ -157,19 +153,19 @@ static OTA_APART int accept(struct ota_update *u, const struct ota_manifest *m, 
     int err = ota_release_of(&e.release, m);
 
     if (err == OTA_OK)
-        err = hash_object(m->from, e.manifest_hash);
+        err = ota_source_hash(m->from, e.manifest_hash);
     if (err != OTA_OK)
         return err;
     if (!is_same(u, &e)) {
-        u->step = CLOSED;
+        u->step = OTA_CLOSED;
         err = receive(u, &e, m->from, keyset);
     }
-    if (err == OTA_OK && u->step == CLOSED) {
+    if (err == OTA_OK && u->step == OTA_CLOSED) {
         /* On at the mark: a page begins there. */
         u->size = e.release.image_size;
         u->received = u->page_end = u->state.mark;
         u->filled = 0;
-        u->step = RECEIVING;
+        u->step = OTA_OPEN;
     }
     *offset = u->received;
     return err;
@@ -182,7 +178,9 @@ int ota_update_begin(struct ota_update *u, const struct ota_source *manifest, co
     struct ota_manifest m;
     int err = OTA_OK;
 
-    if (u->state.phase != OTA_IDLE && u->state.phase != OTA_RECEIVING)
+    /* What runs is not written over, whatever the boot stage handed over. */
+    if (u->step == OTA_SHUT || u->running != u->state.installed ||
+        (u->state.phase != OTA_IDLE && u->state.phase != OTA_RECEIVING))
         return OTA_ERR_INTERNAL;
     if (answer == NULL && u->config->keyed)
         return OTA_ERR_UNAUTHENTICATED;
@@ -244,7 +242,7 @@ int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, s
 {
     const uint8_t *from = bytes;
 
-    if (u->step != RECEIVING || offset > u->received)
+    if (u->step != OTA_OPEN || offset > u->received)
         return OTA_ERR_INTERNAL;
     if (size > u->size - offset)
         return OTA_ERR_IMAGE_SIZE;
@@ -253,7 +251,7 @@ int ota_update_write(struct ota_update *u, uint32_t offset, const void *bytes, s
         int err = take(u, receiving_area(u), from + had, &part);
 
         if (err != OTA_OK) {
-            u->step = CLOSED;
+            ota_update_close(u);
             return err;
         }
     }
@@ -269,16 +267,16 @@ int ota_update_finish(struct ota_update *u)
     struct ota_entry e;
     int err;
 
-    if (u->step != RECEIVING || u->received != u->size)
+    if (u->step < OTA_OPEN || u->received != u->size)
         return OTA_ERR_INTERNAL;
-    u->step = CLOSED;
+    u->step = OTA_CLOSED;
     err = flush(u, area);
     if (err == OTA_OK)
         err = ota_journal_entry(&u->journal, ota_update_other(u), &e);
     if (err == OTA_OK)
         err = ota_image_check(area, &e.release, &whole);
     if (whole == OTA_PASS)
-        u->step = WHOLE;
+        u->step = OTA_WHOLE;
     if (err != OTA_ERR_IMAGE_DIGEST)
         return err;
     u->state.mark = 0;
@@ -288,7 +286,7 @@ int ota_update_finish(struct ota_update *u)
 
 int ota_update_install(struct ota_update *u)
 {
-    if (u->step != WHOLE)
+    if (u->step != OTA_WHOLE || u->state.phase != OTA_RECEIVING)
         return OTA_ERR_INTERNAL;
     u->state.reason = 0;
     return ota_update_order(u, 0);

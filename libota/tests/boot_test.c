@@ -88,6 +88,22 @@ static void test_without_a_backup_the_last_image_stays(void)
     EXPECT(ota_boot(&d.boot, 0, &s) == OTA_ERR_NOTHING_RETAINED && s.image == NULL);
 }
 
+/* A backup area that the image does not fit into is none. */
+static void test_a_backup_area_that_is_too_small(void)
+{
+    struct ota_device_info info;
+
+    for (uint32_t less = 0; less < 2; less++) {
+        set_up(0, OVERWRITE_BACKUP);
+        d.slots.image[2].size -= less * d.geometry->page;
+        EXPECT(start() == 2 && ota_device_info(&u, &info) == OTA_OK);
+        EXPECT(info.capabilities == (less != 0 ? OTA_CAP_NO_REVERT : 0));
+        take_steps(BEGIN, INSTALL);
+        EXPECT(start() == 3);
+        EXPECT(((u.state.flags & OTA_SAVED) != 0) == (less == 0));
+    }
+}
+
 static void test_what_was_saved_rots(void)
 {
     for (int layout = 0; layout < LAYOUTS; layout += 2) {
@@ -194,28 +210,66 @@ static void test_a_boot_stage_comes_to_an_end(void)
     completes();
 }
 
-/* The image that a device was made with need not be known. */
-static void test_a_first_image_of_unknown_size(void)
+/* A device whose first image is not known to the journal. */
+static void made_with_unknown(enum layout layout)
 {
     struct ota_journal j;
     struct ota_state s;
     struct ota_entry made_with;
+
+    if (d.flash.bytes != NULL)
+        device_free(&d);
+    device_init(&d, &parts[0], layout);
+    memset(&s, 0, sizeof s);
+    memset(&made_with, 0, sizeof made_with);
+    EXPECT(ota_journal_format(&j, d.slots.journal, &s, &made_with, 1) == OTA_OK);
+    d.target = 3;
+}
+
+/* The image that a device was made with need not be known. */
+static void test_a_first_image_of_unknown_size(void)
+{
     struct ota_device_info info;
 
     for (int layout = 0; layout < LAYOUTS; layout++) {
-        set_up(0, (enum layout)layout);
-        device_free(&d);
-        device_init(&d, &parts[0], (enum layout)layout);
-        memset(&s, 0, sizeof s);
-        memset(&made_with, 0, sizeof made_with);
-        EXPECT(ota_journal_format(&j, d.slots.journal, &s, &made_with, 1) == OTA_OK);
+        made_with_unknown((enum layout)layout);
         EXPECT(start() == 1);
         EXPECT(ota_device_info(&u, &info) == OTA_OK && info.running.release.sequence == 0);
+        /* It cannot be saved, which the server is told before it offers something. */
+        EXPECT(info.capabilities == (layout == AB ? 0 : OTA_CAP_NO_REVERT));
         take_steps(BEGIN, INSTALL);
         EXPECT(start() == 3 && ota_update_confirm(&u) == OTA_OK);
         /* What cannot be checked cannot be saved, but a slot of its own it keeps. */
         EXPECT(((u.state.flags & OTA_RETAINED) != 0) == (layout == AB));
     }
+}
+
+/* Nor is it found whole by that once it is being written over: the flash fails in each call of the start that
+ * installs, and half of a candidate is not what a device was made with. */
+static void test_a_first_image_of_unknown_size_that_is_half_gone(void)
+{
+    static const enum emu_fault faults[] = {EMU_FAIL, EMU_DEAD, EMU_READ_ONLY};
+
+    for (int layout = 0; layout < LAYOUTS; layout++)
+        for (unsigned f = 0; f < 3; f++)
+            for (uint32_t n = 0;; n++) {
+                struct ota_start s;
+                uint32_t calls;
+                int err;
+
+                made_with_unknown((enum layout)layout);
+                EXPECT(start() == 1);
+                take_steps(BEGIN, INSTALL);
+                calls = d.flash.calls;
+                d.flash.fault = faults[f];
+                d.flash.fault_at = calls + n;
+                err = ota_boot(&d.boot, 0, &s);
+                d.flash.fault = EMU_NO_FAULT;
+                EXPECT(s.image == NULL ? err != OTA_OK : device_image_in(&d, s.image) != 0);
+                if (d.flash.calls <= calls + n)
+                    break;
+                EXPECT(start() == 3 && ota_update_confirm(&u) == OTA_OK);
+            }
 }
 
 void boot_tests(void)
@@ -229,4 +283,6 @@ void boot_tests(void)
     test_a_boot_stage_that_asks();
     test_a_boot_stage_comes_to_an_end();
     test_a_first_image_of_unknown_size();
+    test_a_first_image_of_unknown_size_that_is_half_gone();
+    test_a_backup_area_that_is_too_small();
 }

@@ -7,6 +7,7 @@
 #include "cose.h"
 #include "expect.h"
 #include "ota/ota.h"
+#include "ota/rsa.h"
 #include "version.h"
 
 int failures;
@@ -86,6 +87,52 @@ static void a_verifier_knows_its_algorithm_and_size(void)
 
     EXPECT(ota_verify(&none, OTA_ED25519, &zero, NULL, 0, signature, sizeof signature) != OTA_PASS);
     EXPECT(ota_verify(&none, OTA_PS256, &zero, NULL, 0, signature, sizeof signature - 1) != OTA_PASS);
+}
+
+/* A number that doubles modulo another one, limb by limb. */
+static void double_modulo(ota_limb *r, const ota_limb *n)
+{
+    ota_limb less[OTA_RSA_LIMBS], carry = 0, borrow = 0;
+
+    for (unsigned i = 0; i < OTA_RSA_LIMBS; i++) {
+        ota_limb high = r[i] >> (OTA_LIMB_BITS - 1);
+
+        r[i] = (ota_limb)(r[i] << 1 | carry);
+        carry = high;
+    }
+    for (unsigned i = 0; i < OTA_RSA_LIMBS; i++) {
+        less[i] = (ota_limb)(r[i] - n[i] - borrow);
+        borrow = r[i] < n[i] || (r[i] == n[i] && borrow);
+    }
+    if (carry || !borrow)
+        memcpy(r, less, sizeof less);
+}
+
+/* What is stored of a key is what the provisioning tool would have stored, to the byte: R * R modulo n, below n. */
+static void a_prepared_key_is_reduced(void)
+{
+    static const struct ota_keyring none = {NULL, NULL, NULL};
+    uint8_t cose_key[OTA_RSA_COSE_SIZE] = {0xa3, 0x01, 0x03, 0x20, 0x59, OTA_RSA_BYTES >> 8, OTA_RSA_BYTES & 0xff};
+    static const uint8_t suffix[5] = {0x21, 0x43, 0x01, 0x00, 0x01};
+    uint32_t random = 1;
+
+    memcpy(cose_key + 7 + OTA_RSA_BYTES, suffix, sizeof suffix);
+    for (unsigned k = 0; k < 40; k++) {
+        ota_limb want[OTA_RSA_LIMBS] = {1};
+        uint8_t id[OTA_SHA256_SIZE];
+        struct ota_rsa_key prepared;
+
+        for (unsigned i = 0; i < OTA_RSA_BYTES; i++) {
+            random = random * 1103515245u + 12345u;
+            cose_key[7 + i] = (uint8_t)(random >> 16);
+        }
+        cose_key[7] |= 0x80;
+        cose_key[6 + OTA_RSA_BYTES] |= 1;
+        EXPECT(ota_rsa_prepare(&none, &prepared, id, cose_key, sizeof cose_key) == OTA_OK);
+        for (unsigned i = 0; i < 2 * OTA_RSA_BITS; i++)
+            double_modulo(want, prepared.n);
+        EXPECT(memcmp(prepared.rr, want, sizeof want) == 0);
+    }
 }
 
 /* ---- messages ------------------------------------------------------------------- */
@@ -193,6 +240,7 @@ int main(void)
     versions_with_hyphens();
     a_source_that_fails_is_no_verdict();
     a_verifier_knows_its_algorithm_and_size();
+    a_prepared_key_is_reduced();
     responses_that_make_no_sense();
     messages_say_what_is_there();
     printf("core: %s\n", failures == 0 ? "ok" : "failed");

@@ -3,6 +3,7 @@
  *     flash_file_test FILE      the file is written over and removed */
 #define _POSIX_C_SOURCE 200809L
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../ports/flash_file.h"
@@ -46,6 +47,20 @@ static void test_a_journal_outlives_the_program(void)
     flash_file_close(&f);
 }
 
+/* It stands for a flash that holds a device's keys. */
+static void test_nobody_else_reads_it(void)
+{
+    mode_t mask = umask(0);
+    struct flash_file f;
+    struct stat now;
+
+    (void)unlink(path);
+    EXPECT(flash_file_open(&f, path, 1024, 4, 8) == OTA_OK);
+    flash_file_close(&f);
+    EXPECT(stat(path, &now) == 0 && (now.st_mode & 0777) == 0600);
+    (void)umask(mask);
+}
+
 static void test_a_file_that_is_too_short(void)
 {
     struct ota_area a;
@@ -73,6 +88,7 @@ int main(int argc, char **argv)
 {
     path = argc > 1 ? argv[1] : "flash.bin";
     (void)unlink(path);
+    test_nobody_else_reads_it();
     test_a_journal_outlives_the_program();
     test_a_file_that_is_too_short();
     (void)unlink(path);

@@ -407,6 +407,23 @@ static void test_a_page_without_room_is_refused(void)
     pages.size = 256;
     half[1].at = 256;
     EXPECT(ota_journal_format(&journal, half, &state, &e, 1) == OTA_ERR_TOO_LARGE);
+    /* Nor is one whose records are further off than 16 bits can tell. */
+    half[0].size = half[1].size = 0x80000;
+    EXPECT(ota_journal_format(&journal, half, &state, &e, 1) == OTA_ERR_TOO_LARGE);
+}
+
+/* What cannot be is not stored, and what is there stays. */
+static void test_a_first_journal_that_makes_no_sense(void)
+{
+    struct ota_entry e = entry_of(1, "1.0.0");
+
+    set_up(4, 0xff, 2, 1024);
+    state.installed = 2;
+    EXPECT(ota_journal_format(&journal, half, &state, &e, 1) == OTA_ERR_INVALID_FIELD);
+    state.installed = 1;
+    e.release.version.size = OTA_MAX_VERSION + 1;
+    EXPECT(ota_journal_format(&journal, half, &state, &e, 1) == OTA_ERR_INVALID_FIELD);
+    EXPECT(tries_now() == 1);
 }
 
 static void test_nonces_never_come_twice(void)
@@ -505,6 +522,7 @@ int main(void)
     test_the_copy_in_doubt_is_known();
     test_two_faults_leave_the_state();
     test_a_page_without_room_is_refused();
+    test_a_first_journal_that_makes_no_sense();
     test_nonces_never_come_twice();
     test_a_nonce_is_not_given_before_its_block_is_in_both_pages();
     test_a_new_generation_starts_the_counter_again();

@@ -43,6 +43,7 @@ void flash_tests(void);
 void held_tests(void);
 void update_cut_tests(void);
 void update_fault_tests(uint32_t stride, uint32_t whole_stride);
+void update_misuse_tests(void);
 void update_refuse_tests(void);
 void update_return_tests(void);
 void update_write_tests(void);

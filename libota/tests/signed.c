@@ -123,7 +123,7 @@ void signed_manifest(struct signed_object *object, const struct signed_release *
     uint8_t payload[256];
     struct out o = {payload};
 
-    head(&o, 5, r->oldest_return != 0 ? 11 : 10);
+    head(&o, 5, 10u + (r->oldest_return != 0) + (r->from_zero ? 2 : 0));
     field(&o, 0, 1);
     text_field(&o, 1, "acme");
     text_field(&o, 2, "sensor_v1");
@@ -135,6 +135,12 @@ void signed_manifest(struct signed_object *object, const struct signed_release *
     string(&o, 2, r->digest, sizeof r->digest);
     field(&o, 10, 0);
     field(&o, 11, 1);
+    if (r->from_zero) {
+        field(&o, 13, OTA_FLAG_DOWNGRADE);
+        head(&o, 0, 14);
+        head(&o, 4, 1);
+        head(&o, 0, 0);
+    }
     if (r->oldest_return != 0)
         field(&o, 15, (uint64_t)1 << 32 | r->oldest_return);
     wrap(object, 65102, payload, (size_t)(o.at - payload), release_id);

@@ -19,6 +19,7 @@ struct signed_release {
     uint32_t oldest_return; /* 0: none */
     uint8_t digest[OTA_SHA256_SIZE];
     const char *version;
+    int from_zero; /* 1: a downgrade, from the sequence 0 alone */
 };
 
 void signed_manifest(struct signed_object *o, const struct signed_release *r);

@@ -1,4 +1,4 @@
-/* The power is cut in every flash operation of every step. test_U1 to test_U9 are the rows of the table in
+/* The power is cut in every flash operation of every step. test_U1 to test_U11 are the rows of the table in
  * include/ota/update.h, test_O1 to test_O6 those in src/slot_overwrite.c. */
 #include "rig.h"
 
@@ -176,6 +176,45 @@ static void test_U9(void)
     EACH_CUT(AB, check_U8, START, BEGIN, RECEIVE, FINISH, INSTALL, TRIAL, REJECT, GO_BACK, NOTE);
 }
 
+static unsigned seen_old, seen_new;
+
+static void check_U10(void)
+{
+    struct ota_keyset held;
+    struct ota_source stored;
+    uint32_t offset;
+
+    EXPECT(start() == 2);
+    EXPECT(ota_update_held(&u, &stored, &held) == OTA_OK && held.version >= u.state.keyset_version);
+    seen_old += held.version == 1;
+    seen_new += held.version == 2;
+    EXPECT(ota_update_keyset(&u, &d.keyset[2].source, &held) == (held.version == 1 ? OTA_OK : OTA_ERR_KEYSET_NOT_NEWER));
+    EXPECT(ota_update_held(&u, &stored, &held) == OTA_OK && held.version == 2);
+    EXPECT(begin(3, &offset) == OTA_OK && u.state.keyset_version == 2);
+    completes();
+}
+
+static void test_U10(void)
+{
+    EACH_CUT(AB, check_U10, START, KEYSET);
+    EXPECT(seen_old > 0 && seen_new > 0);
+}
+
+static void check_U11(void)
+{
+    unsigned runs = start();
+
+    EXPECT(runs == (u.state.phase == OTA_TRIAL ? 1 : 2));
+    EXPECT(u.state.phase == OTA_TRIAL ? ota_update_confirm(&u) == OTA_OK : (u.state.flags & OTA_RETAINED) != 0);
+    completes();
+}
+
+static void test_U11(void)
+{
+    EACH_CUT(AB, check_U11, START, RETURN);
+    EACH_CUT(OVERWRITE_BACKUP, check_U11, START, RETURN);
+}
+
 /* O1 to O4: in the start that installs. */
 static unsigned seen_saving, seen_saved, seen_copying, seen_copied;
 
@@ -229,6 +268,8 @@ void update_cut_tests(void)
     test_U7();
     test_U8();
     test_U9();
+    test_U10();
+    test_U11();
     test_O1_to_O4();
     test_O5_O6();
 }

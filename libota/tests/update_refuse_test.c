@@ -177,6 +177,26 @@ static void test_what_rots_before_the_read_back_is_refused(void)
     completes();
 }
 
+/* 0 is the sequence of what a device was made with: a list may name it, and the rest of the manifest is held to
+ * the rules as ever. */
+static void test_a_downgrade_from_the_first_image(void)
+{
+    struct signed_release *r = &d.release[3];
+    uint32_t offset;
+
+    set_up(0, AB);
+    EXPECT(start() == 2);
+    r->from_zero = 1;
+    signed_manifest(&d.manifest[3], r);
+    EXPECT(begin(3, &offset) == OTA_ERR_NOT_APPLICABLE);
+    r->version = "1.0.01";
+    signed_manifest(&d.manifest[3], r);
+    EXPECT(begin(3, &offset) == OTA_ERR_INVALID_FIELD);
+    r->version = "1.0.0-that-is-longer-than-the-sixty-four-bytes-of-the-longest-version";
+    signed_manifest(&d.manifest[3], r);
+    EXPECT(begin(3, &offset) == OTA_ERR_INVALID_FIELD);
+}
+
 static uint32_t reads, read_fails_at;
 
 static int read_that_fails(void *ctx, uint32_t offset, void *to, size_t size)
@@ -256,6 +276,7 @@ void update_refuse_tests(void)
     test_crypto_that_fails();
     test_other_bytes_are_refused_and_the_release_may_come_again();
     test_what_rots_before_the_read_back_is_refused();
+    test_a_downgrade_from_the_first_image();
     test_sources_that_fail();
     test_a_lost_entry_of_the_candidate();
 }

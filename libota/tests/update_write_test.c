@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "bytes.h"
+#include "crc32.h"
+
 static void test_every_chunk_size(void)
 {
     static struct geometry g;
@@ -15,6 +18,49 @@ static void test_every_chunk_size(void)
             g.chunk = chunk;
             device_init(&d, &g, OVERWRITE_BACKUP);
             d.target = 3;
+            completes();
+        }
+}
+
+/* Writes entries of the retained release until so many bytes are left in both halves of the journal: all of these,
+ * and the last one, are of another format. */
+static void fill_journal(uint32_t left)
+{
+    for (;;) {
+        uint32_t end = u.journal.page[0].end, room = d.slots.journal[0].size - left - end;
+        uint8_t r[160];
+        unsigned body = room < 152 ? room - 4 : room < 304 ? 76 : 148;
+
+        if (room == 0)
+            return;
+        EXPECT(room % 8 == 0 && room >= 16 && body >= 12);
+        memset(r, 0, sizeof r);
+        r[1] = (uint8_t)(body - 6);
+        ota_store32(r + 2, ++u.journal.number);
+        for (unsigned p = 0; p < 2; p++) {
+            r[0] = (uint8_t)(0xa0 | (OTA_KIND_ENTRY_0 + 1u - u.state.installed) | p << 3);
+            ota_store32(r + body, ota_crc32(0, r, body));
+            EXPECT(ota_area_write(&d.slots.journal[p], end, r, body + 4) == OTA_OK);
+            u.journal.page[p].end = end + body + 4;
+        }
+    }
+}
+
+/* However little room there is behind the last record, no byte of it is needed. */
+static void test_begin_where_the_journal_is_full(void)
+{
+    for (unsigned part = 0; part < 2; part++)
+        for (uint32_t left = 0; left <= 160; left += 8) {
+            uint32_t offset;
+
+            set_up(part, AB);
+            EXPECT(start() == 2);
+            /* Both halves end at the same place. */
+            u.journal.page[0].end = u.journal.page[1].end =
+                u.journal.page[0].end > u.journal.page[1].end ? u.journal.page[0].end : u.journal.page[1].end;
+            fill_journal(left);
+            EXPECT(start() == 2 && begin(3, &offset) == OTA_OK && offset == 0);
+            EXPECT(state_now().phase == OTA_RECEIVING);
             completes();
         }
 }
@@ -75,6 +121,7 @@ static void test_progress_is_told(void)
 void update_write_tests(void)
 {
     test_every_chunk_size();
+    test_begin_where_the_journal_is_full();
     test_many_pages_have_few_marks();
     test_progress_is_told();
 }

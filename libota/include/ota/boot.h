@@ -43,8 +43,8 @@ struct ota_start {
 
 /* Chooses the image. watchdog is 1 if the watchdog caused this reset.
  *
- * OTA_OK: start->image is what is to be started. Otherwise start->image is NULL and nothing may
- * be started: OTA_ERR_STORAGE, a flash or the journal failed and a reset may help; OTA_ERR_NOTHING_RETAINED,
+ * OTA_OK: start->image is what is to be started. Otherwise nothing may be started unless start->image is not
+ * NULL: OTA_ERR_STORAGE, a flash or the journal failed and a reset may help; OTA_ERR_NOTHING_RETAINED,
  * the image is damaged and there is no other (recovery, service port); OTA_ERR_NO_DEVICE_KEY, the journal is
  * lost: start->image is what admit let through, or NULL, and the device sends nothing until it is
  * provisioned again. */

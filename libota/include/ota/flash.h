@@ -37,7 +37,7 @@ struct ota_flash {
     /* Erases the page that begins at address at. */
     int (*erase)(void *ctx, uint32_t at);
 
-    /* Called before every access, which is a page to erase, or at most 256 bytes to read or write:
+    /* Called before every access, which is a page to erase, or at most 512 bytes to read or write:
      * feed the watchdog. What a port has to survive without it is one erase. May be NULL. */
     void (*feed)(void *ctx);
 

@@ -101,10 +101,10 @@ struct ota_journal {
     struct ota_journal_page page[2];
 };
 
-/* Reads the journal on two pages. 1,024 bytes each do for units up to 32, 2,048 for all
- * of them; more wear less. OTA_ERR_NO_DEVICE_KEY if no state is
- * found: the journal is lost or was never written; OTA_ERR_STORAGE if the flash does not answer. Nothing
- * is written. */
+/* Reads the journal on two pages. 1,024 bytes each do for units up to 32, 2,048 for all of them; more wear less, up
+ * to 512 KiB less 8 bytes. One journal is open at a time, which is that of the session where there is one: what
+ * another one writes is not seen. OTA_ERR_NO_DEVICE_KEY if no state is found: the journal is lost or was never
+ * written; OTA_ERR_STORAGE if the flash does not answer. Nothing is written. */
 OTA_MUST_USE int ota_journal_open(struct ota_journal *j, const struct ota_area area[2]);
 
 /* Brings both pages to the same, if a cut left one behind. A record that stands in one page only may
@@ -112,10 +112,11 @@ OTA_MUST_USE int ota_journal_open(struct ota_journal *j, const struct ota_area a
  * to be done on the strength of it before this. If it fails, the next setter tries again. */
 int ota_journal_settle(struct ota_journal *j);
 
-/* Writes the first journal of a device: its state, the entry of the image it was made
- * with (sequence 0; image_size 0 if that is not known, the boot stage then never checks it),
- * and the generation of its key. Everything that was there is forgotten, the floor and the
- * nonces too: for provisioning only. OTA_ERR_TOO_LARGE if a page is too small. */
+/* Writes the first journal of a device: its state, the entry of the image it was made with (sequence 0; image_size
+ * 0 if that is not known, the boot stage then never checks it), and the generation of its key. Everything that was
+ * there is forgotten, the floor and the nonces too: for provisioning only. OTA_ERR_TOO_LARGE if a page is too
+ * small, or too large to be told in steps of 8 bytes and 16 bits; OTA_ERR_INVALID_FIELD if there is no such release
+ * or version. */
 OTA_MUST_USE int ota_journal_format(struct ota_journal *j, const struct ota_area area[2],
                                     const struct ota_state *state, const struct ota_entry *made_with,
                                     uint32_t generation);
@@ -138,7 +139,8 @@ OTA_MUST_USE int ota_journal_set_rejected(struct ota_journal *j, const struct ot
 #define OTA_NONCE_BLOCK 64
 #endif
 
-/* The counter of a start. All zero: nothing is reserved yet. */
+/* The counter of a start. All zero: nothing is reserved yet. Where it outlives a sleep in RAM, it needs a check value of
+ * the application's; and it is made zero with each new generation, or its rest is given twice. */
 struct ota_nonces {
     uint64_t last;
     uint8_t left;
@@ -151,7 +153,8 @@ struct ota_nonces {
 OTA_MUST_USE int ota_journal_nonce(struct ota_journal *j, struct ota_nonces *n, uint64_t *nonce);
 
 /* The generation of the device key that the counter belongs to. A new one starts the
- * counter again at 0; one that does not rise is refused with OTA_ERR_WRONG_NONCE. */
+ * counter again at 0; one that does not rise is refused with OTA_ERR_WRONG_NONCE. If the counter is lost nobody
+ * knows which were used: call it for a key that was made since, never for the one at hand. */
 OTA_MUST_USE int ota_journal_generation(const struct ota_journal *j, uint32_t *generation);
 OTA_MUST_USE int ota_journal_set_generation(struct ota_journal *j, uint32_t generation);
 

@@ -59,9 +59,10 @@ const struct ota_area *ota_slots_running(const struct ota_slots *slots, unsigned
  * where the other is otherwise. */
 const struct ota_area *ota_slots_origin(const struct ota_slots *slots, const struct ota_state *s, unsigned candidate);
 
-/* A signed object in an area of its own, with its size and a CRC, which are written
- * last: a cut leaves no object rather than half of one. The source that is opened
- * reads from the area, which must outlive it. version is the caller's. */
+/* A signed object in an area of its own, with its size and a CRC, which are written last: a cut leaves no object
+ * rather than half of one. What is written must not be read from that very area, which is erased first.
+ * OTA_ERR_TOO_LARGE if it does not fit, or there is no area. The source that is opened reads from the area, which
+ * must outlive it. version is the caller's. */
 OTA_MUST_USE int ota_object_write(const struct ota_area *a, const struct ota_source *object, uint32_t version);
 OTA_MUST_USE int ota_object_open(const struct ota_area *a, struct ota_source *object, uint32_t *version);
 
