@@ -35,7 +35,7 @@ func showAudit(v *visit) (*page, error) {
 		a.Records, err = v.AuditRecords(v.ctx(), f)
 	}
 	if errors.Is(err, api.ErrInvalid) {
-		return nil, &formError{p.as("audit"), err}
+		return nil, &formError{form: p.as("audit"), cause: err}
 	}
 	if err != nil {
 		return nil, err

@@ -64,8 +64,8 @@ func showDevices(v *visit) (*page, error) {
 	d.First = query.After == fleet.Ref{}
 	d.Columns = d.columns()
 	list, err := v.Devices(v.ctx(), query)
-	if errors.As(err, &d.Wrong) || errors.Is(err, fleet.ErrInvalid) {
-		return nil, &formError{p, err}
+	if wrong := errors.As(err, &d.Wrong); wrong || errors.Is(err, fleet.ErrInvalid) {
+		return nil, &formError{form: p, cause: err, quiet: wrong}
 	}
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func showDevices(v *visit) (*page, error) {
 	d.canonical = found.String()
 	sum, err := v.summary(where(ofType(d.Own), d.canonical), d.Label)
 	if errors.Is(err, api.ErrInvalid) {
-		return nil, &formError{p, err}
+		return nil, &formError{form: p, cause: err}
 	}
 	d.Found, d.Facets = sum.Devices, d.facets(sum)
 	return p, err

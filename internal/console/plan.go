@@ -133,7 +133,7 @@ func (d *draft) again(v *visit, cause error) error {
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	return &formError{form, cause}
+	return &formError{form: form, cause: cause}
 }
 
 // spec reads the form's texts.

@@ -88,6 +88,7 @@ func (h *Handler) refusalOf(w http.ResponseWriter, r *http.Request, err error) *
 type formError struct {
 	form  *page
 	cause error
+	quiet bool // the form itself says what is wrong with it
 }
 
 // Error implements error.
@@ -109,6 +110,9 @@ func (h *Handler) fail(v *visit, err error) {
 	}
 	p.Problem = h.refusalOf(v.w, v.Request, err)
 	p.status = p.Problem.status
+	if form != nil && form.quiet {
+		p.Problem.Words = ""
+	}
 	if p.status == http.StatusNotFound && form == nil {
 		p.Title = "Not found"
 	}

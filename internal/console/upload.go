@@ -150,5 +150,5 @@ func uploadAgain(v *visit, cause error) error {
 		return err
 	}
 	io.Copy(io.Discard, io.LimitReader(v.Body, maxDrain))
-	return &formError{form.as("upload"), cause}
+	return &formError{form: form.as("upload"), cause: cause}
 }
