@@ -11,21 +11,17 @@ import (
 )
 
 // An editChoice is one thing that operators change of devices.
-type editChoice struct {
-	Op, Name string
-	Key      string // label of the field for a key; empty: there is none
-	Value    string // label of the field for a value; empty: there is none
-}
+type editChoice struct{ Op, Name string }
 
 var editChoices = []editChoice{
-	{Op: "hold", Name: "Hold: offer nothing"},
-	{Op: "unhold", Name: "Release the hold"},
-	{Op: "label", Name: "Set a label", Key: "key", Value: "value"},
-	{Op: "unlabel", Name: "Remove a label", Key: "key"},
-	{Op: "pin", Name: "Pin to a version", Value: "version"},
-	{Op: "unpin", Name: "Remove the pin"},
-	{Op: "now", Name: "Update now, without waiting in rollouts"},
-	{Op: "wait", Name: "Wait in rollouts again"},
+	{"hold", "Hold: offer nothing"},
+	{"unhold", "Release the hold"},
+	{"label", "Set a label"},
+	{"unlabel", "Remove a label"},
+	{"pin", "Pin to a version"},
+	{"unpin", "Remove the pin"},
+	{"now", "Update now, without waiting in rollouts"},
+	{"wait", "Wait in rollouts again"},
 }
 
 // readEdit reads an edit from a form, and says it in words.
