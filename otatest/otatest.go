@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/server"
 	"github.com/secure-ota/secure-ota/signing"
@@ -110,6 +111,7 @@ func (s *System) start(o Options) {
 		Dir: s.t.TempDir(), TLSAddress: "127.0.0.1:0", PlainAddress: "127.0.0.1:0",
 		AuditSigner: audit, Retry: time.Second, Grace: 5 * time.Second,
 	}
+	cfg.Database, cfg.Blobs = place.Of(s.t, cfg.Dir)
 	if o.Config != nil {
 		o.Config(&cfg)
 	}

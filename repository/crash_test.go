@@ -15,6 +15,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/internal/fsatomic/crashfs"
 	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/trust"
 )
 
@@ -144,6 +145,7 @@ func TestPublishSurvivesFailedOperations(t *testing.T) {
 // (ABORT), half done (FAIL), or with the whole transaction lost, as on a full
 // disk (ROLLBACK).
 func TestPublishSurvivesFailedStatements(t *testing.T) {
+	place.OnFiles(t)
 	v := newVendor("sensor_v1")
 	for _, table := range []string{"blobs", "releases", "revisions", "audit_records"} {
 		for _, how := range []string{"ABORT", "FAIL", "ROLLBACK"} {
@@ -172,6 +174,7 @@ func TestPublishSurvivesFailedStatements(t *testing.T) {
 // perhaps with a torn end. Each must be a sound repository of the first few
 // releases, for the images are always there before.
 func TestEveryBeginningOfTheLogIsSound(t *testing.T) {
+	place.OnFiles(t)
 	v := newVendor("sensor_v1")
 	r := started(t, v)
 	const releases = 12

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/signing"
 	"github.com/secure-ota/secure-ota/trust"
@@ -128,10 +129,11 @@ var emptyDatabase = sync.OnceValue(func() []byte {
 
 func openDir(t testing.TB, dir string) *Repository {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(dir, DatabaseName)); errors.Is(err, fs.ErrNotExist) {
+	database, blobs := place.Of(t, dir)
+	if _, err := os.Stat(filepath.Join(dir, DatabaseName)); errors.Is(err, fs.ErrNotExist) && database == "" {
 		writeFile(t, filepath.Join(dir, DatabaseName), emptyDatabase())
 	}
-	r, err := Open(context.Background(), Config{Dir: dir})
+	r, err := Open(context.Background(), Config{Dir: dir, Database: database, Blobs: blobs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/signing"
 )
@@ -26,6 +27,7 @@ func ctx() context.Context { return context.Background() }
 // the file could.
 func behind(t testing.TB, r *Repository, statements string) {
 	t.Helper()
+	place.OnFiles(t)
 	db, err := sql.Open("sqlite", filepath.Join(r.Dir(), DatabaseName)+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +39,7 @@ func behind(t testing.TB, r *Repository, statements string) {
 }
 
 func TestFsckFindsEveryKindOfDamage(t *testing.T) {
+	place.OnFiles(t)
 	v := newVendor("sensor_v1")
 	doc := &manifest.Document{Notes: "notes"}
 	blobOf := func(r *Repository, version string) string {
@@ -149,6 +152,7 @@ func TestATamperedReleaseIsNotReturned(t *testing.T) {
 }
 
 func TestRepairRemovesLeftoversAndNothingElse(t *testing.T) {
+	place.OnFiles(t)
 	v := newVendor("sensor_v1")
 	r := started(t, v)
 	publish(t, r, v, draft{number: 1, version: "1.0.0"})
@@ -239,6 +243,7 @@ func TestFsckThatIsStoppedFindsNothing(t *testing.T) {
 // An image that rotted on the disk is not offered again: it is replaced by a
 // new copy, and without one nobody is told that his own image is wrong.
 func TestADamagedImageIsNotPublishedAgain(t *testing.T) {
+	place.OnFiles(t)
 	v := newVendor("sensor_v1")
 	r := started(t, v)
 	first := publish(t, r, v, draft{number: 1, version: "1.0.0"})

@@ -15,15 +15,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/signing"
 )
 
 // The test binary publishes to the directory childEnv names, releases of the
 // types in typesEnv, until it is killed or has published as many as countEnv.
 const (
-	childEnv = "REPOSITORY_TEST_CHILD"
-	typesEnv = "REPOSITORY_TEST_TYPES"
-	countEnv = "REPOSITORY_TEST_COUNT"
+	childEnv    = "REPOSITORY_TEST_CHILD"
+	databaseEnv = "REPOSITORY_TEST_DATABASE" // as Config
+	blobsEnv    = "REPOSITORY_TEST_BLOBS"
+	typesEnv    = "REPOSITORY_TEST_TYPES"
+	countEnv    = "REPOSITORY_TEST_COUNT"
 )
 
 func TestMain(m *testing.M) {
@@ -59,7 +62,7 @@ func numbered(deviceType string, n int, publisher string) draft {
 // publishForever publishes, and prints type and number of each release once it
 // is acknowledged.
 func publishForever(dir string, types []string, count int) error {
-	r, err := Open(ctx(), Config{Dir: dir})
+	r, err := Open(ctx(), Config{Dir: dir, Database: os.Getenv(databaseEnv), Blobs: os.Getenv(blobsEnv)})
 	if err != nil {
 		return err
 	}
@@ -102,9 +105,11 @@ func publishNext(r *Repository, v *vendor, i int, publisher string) (int, error)
 	}
 }
 
-func child(dir, types string, count int) *exec.Cmd {
+func child(t testing.TB, dir, types string, count int) *exec.Cmd {
+	t.Helper()
+	database, blobs := place.Of(t, dir)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir, typesEnv+"="+types)
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, typesEnv+"="+types, databaseEnv+"="+database, blobsEnv+"="+blobs)
 	if count > 0 {
 		cmd.Env = append(cmd.Env, countEnv+"="+strconv.Itoa(count))
 	}
@@ -122,9 +127,10 @@ func TestPublishSurvivesKill(t *testing.T) {
 			dir, last = t.TempDir(), 0
 		}
 		// Every other life ends in its start, the others among publications.
-		acknowledged := killAfter(t, child(dir, deviceType, 0), k%2 == 0)
+		acknowledged := killAfter(t, child(t, dir, deviceType, 0), k%2 == 0)
 		total += len(acknowledged)
-		r, err := Open(ctx(), Config{Dir: dir})
+		database, blobs := place.Of(t, dir)
+		r, err := Open(ctx(), Config{Dir: dir, Database: database, Blobs: blobs})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +206,7 @@ func TestProcessesPublishAtOnce(t *testing.T) {
 	const each = 24
 	var children []*exec.Cmd
 	for _, own := range []string{"left", "right"} {
-		c := child(dir, own+" shared", each)
+		c := child(t, dir, own+" shared", each)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/signing"
 	"github.com/secure-ota/secure-ota/trust"
@@ -19,7 +20,8 @@ func TestWhatIsPublishedIsThereAfterReopening(t *testing.T) {
 	v := newVendor("sensor_v1")
 	dir := t.TempDir()
 	clock := time.UnixMilli(1_900_000_000_123).UTC()
-	r, err := Open(t.Context(), Config{Dir: dir, Now: func() time.Time { return clock }})
+	database, blobs := place.Of(t, dir)
+	r, err := Open(t.Context(), Config{Dir: dir, Database: database, Blobs: blobs, Now: func() time.Time { return clock }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +390,11 @@ func TestReleaseOfAnUploadedImage(t *testing.T) {
 	}
 	_, err = r.AddRelease(t.Context(), alice, b)
 	wantErr(t, err, ErrNoImage)
-	if report := wantSound(t, r); len(report.Leftovers) != 2 {
+	traces := 2
+	if place.Shared() {
+		traces = 1 // one object
+	}
+	if report := wantSound(t, r); len(report.Leftovers) != traces {
 		t.Errorf("leftovers: %v", report.Leftovers)
 	}
 	if _, err := r.ContinueUpload(t.Context(), m.ImageDigest, 500, bytes.NewReader(image[500:])); err != nil {

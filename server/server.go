@@ -70,6 +70,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := s.agree(ctx); err != nil {
+		return err
+	}
 	s.rollouts, err = rollout.Open(ctx, fleet.Config{
 		Repository: s.repository, Masters: auth.OpenMasters(secrets), Retry: s.cfg.Retry, Log: s.cfg.Log, Now: s.cfg.Now,
 	})

@@ -21,6 +21,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/testenv"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/server"
@@ -236,6 +237,7 @@ func sentBytes(trace string) (total int64) {
 }
 
 func TestNoSecretIsWrittenAnywhere(t *testing.T) {
+	place.OnFiles(t)
 	t.Parallel()
 	var log lockedBuffer
 	dir := t.TempDir()

@@ -23,6 +23,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/repository"
@@ -489,6 +490,7 @@ func call(t *testing.T, s *otatest.System, method, path, body string, header htt
 }
 
 func TestAskingWhereAnUploadStandsChangesNothing(t *testing.T) {
+	place.OnFiles(t)
 	s := otatest.New(t)
 	path := "/api/v1/uploads/" + manifest.Digest(sha256.Sum256([]byte("0123456789"))).String()
 	uploads := filepath.Join(s.Server.Repository().Dir(), "blobs")

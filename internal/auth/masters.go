@@ -88,6 +88,17 @@ func (m *Masters) LoadOrCreate(deviceType string) (trust.FleetMaster, error) {
 	return m.load(deviceType) // of two who create at once, the first wins
 }
 
+// Discard removes a master that no device has yet.
+func (m *Masters) Discard(deviceType string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.cache, deviceType)
+	if err := fsatomic.RemoveDurable(fsatomic.OS(), m.path(deviceType)); err != nil {
+		return fmt.Errorf("discard fleet master of %s: %w", deviceType, err)
+	}
+	return nil
+}
+
 func (m *Masters) load(deviceType string) (trust.FleetMaster, error) {
 	if have, ok := m.cache[deviceType]; ok {
 		return have.master, nil

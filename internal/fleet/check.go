@@ -46,7 +46,9 @@ func (s *Sender) Check(ctx context.Context, req trust.CheckRequest) (trust.Check
 		if errors.Is(err, ErrUnauthenticated) {
 			return trust.CheckResponse{}, fmt.Errorf("check of device %s: %w", ref, err)
 		}
-		if err != nil {
+		if errors.Is(err, errLate) {
+			decision.Release = nil
+		} else if err != nil {
 			f.cfg.Log.Error("fleet: check not recorded, nothing offered", "device", ref, "error", err)
 			decision.Release = nil
 		}
@@ -109,6 +111,9 @@ func (d *Device) offerAfter(req trust.CheckRequest, decision Decision) Offer {
 	return d.Offer
 }
 
+// errLate is the verdict on a check that is older than what is committed.
+var errLate = errors.New("a later message of the device is committed")
+
 // commitCheck records what a check of the device as it was admitted changes:
 // its state, its offer, or both, each with a record of its own. It takes a
 // release that its rollout does not admit the device to out of the decision.
@@ -118,6 +123,11 @@ func (s *Sender) commitCheck(ctx context.Context, admitted *Device, req trust.Ch
 	err := s.fleet.change(ctx, "device.state", by, admitted.Ref, func(tx *store.Tx, d *Device) error {
 		if !d.stillIs(admitted) {
 			return ErrUnauthenticated
+		}
+		// Another replica may have committed a later message that is not known
+		// here yet: then this one is late, or a recording.
+		if req.Nonce < max(d.ReportNonce, d.CheckNonce) {
+			return errLate
 		}
 		next := observed(d, req, *decision)
 		if next == nil {

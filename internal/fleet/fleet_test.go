@@ -16,6 +16,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/repository"
@@ -38,7 +39,8 @@ func open(t *testing.T, s *otatest.System, now func() time.Time) *fleet.Fleet {
 func openBoth(t *testing.T, s *otatest.System, now func() time.Time) (*fleet.Fleet, *repository.Repository) {
 	t.Helper()
 	dir := s.Server.Repository().Dir()
-	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir, Now: now})
+	database, blobs := place.Of(t, dir)
+	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir, Database: database, Blobs: blobs, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +221,8 @@ func TestAnotherProcessSeesAChangeWithinASecond(t *testing.T) {
 	s := otatest.New(t)
 	s.Device("dev-0001")
 	f := open(t, s, nil)
-	local, err := api.OpenLocal(t.Context(), api.LocalConfig{Dir: s.Server.Repository().Dir(), User: "alice"})
+	database, blobs := place.Of(t, s.Server.Repository().Dir())
+	local, err := api.OpenLocal(t.Context(), api.LocalConfig{Dir: s.Server.Repository().Dir(), Database: database, Blobs: blobs, User: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}

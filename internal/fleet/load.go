@@ -30,6 +30,9 @@ func begin(ctx context.Context, cfg Config) (f *Fleet, err error) {
 		stranger: trust.DeviceKey(trust.NewFleetMaster()),
 	}
 	f.snapshot.Store(&Snapshot{})
+	if err := f.checkMasters(ctx); err != nil {
+		return nil, err
+	}
 	if f.revision, err = f.db.Revision(ctx, topicDevices); err != nil {
 		return nil, err
 	}

@@ -191,22 +191,6 @@ func (f *Fleet) prepare(ctx context.Context, d *Device) (Provisioning, auth.Toke
 	return p, "", nil
 }
 
-// ensureMaster makes the fleet master of a type that has no keyed device yet.
-// For one that has, a missing master is an error: a new one would lock out all
-// of them.
-func (f *Fleet) ensureMaster(ctx context.Context, deviceType string) error {
-	keyed, err := f.hasKeyed(ctx, deviceType)
-	switch {
-	case err != nil:
-		return err
-	case keyed:
-		_, err = f.cfg.Masters.Load(deviceType)
-	default:
-		_, err = f.cfg.Masters.LoadOrCreate(deviceType)
-	}
-	return err
-}
-
 func (f *Fleet) hasKeyed(ctx context.Context, deviceType string) (keyed bool, err error) {
 	err = f.db.View(ctx, func(tx *store.Tx) error {
 		var id string

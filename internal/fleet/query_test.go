@@ -16,6 +16,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/repository"
@@ -52,7 +53,8 @@ func large(t testing.TB, n int) *fleet.Fleet {
 	one, two := s.Publish("1.9.0", []byte("one")), s.Publish("1.10.0", []byte("two"))
 	now := time.Date(2026, 2, 1, 2, 0, 0, 0, time.UTC)
 	dir := s.Server.Repository().Dir()
-	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir})
+	database, blobs := place.Of(t, dir)
+	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir, Database: database, Blobs: blobs})
 	if err != nil {
 		t.Fatal(err)
 	}

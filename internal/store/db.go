@@ -77,6 +77,12 @@ func (db *DB) Observe(f func(took time.Duration, err error)) { db.observer.Store
 // Location returns where the database is, without a password.
 func (db *DB) Location() string { return db.name }
 
+// Shared reports whether processes on other machines may use the database, too.
+func (db *DB) Shared() bool {
+	_, ok := db.engine.(*postgresEngine)
+	return ok
+}
+
 // Close closes the database. Nobody may be using it any more. Closing again
 // does nothing.
 func (db *DB) Close() error {

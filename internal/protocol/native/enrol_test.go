@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
@@ -57,7 +58,8 @@ func TestWithoutStorageADeviceIsToldToComeAgain(t *testing.T) {
 	s.Publish("1.0.0", []byte("image"))
 	d, code := keyed(t, s, "dev-0001"), s.EnrolmentCode()
 	dir := s.Server.Repository().Dir()
-	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir})
+	database, blobs := place.Of(t, dir)
+	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir, Database: database, Blobs: blobs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/cose"
 	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/repository"
@@ -493,7 +494,8 @@ func TestAnAuthenticMessageWithAnInvalidPayloadIsOnRecord(t *testing.T) {
 	if err := s.Server.Close(t.Context()); err != nil { // writes the counters
 		t.Fatal(err)
 	}
-	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir})
+	database, blobs := place.Of(t, dir)
+	repo, err := repository.Open(t.Context(), repository.Config{Dir: dir, Database: database, Blobs: blobs})
 	if err != nil {
 		t.Fatal(err)
 	}

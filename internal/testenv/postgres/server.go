@@ -103,7 +103,7 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 // kill our processes, not the machine.
 func (s *Server) start() error {
 	cmd := s.command("postgres", "-D", s.data, "-k", s.socket, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off",
-		"-c", "max_connections=200", "-c", "shared_buffers=16MB", "-c", "log_min_messages=fatal")
+		"-c", "max_connections=500", "-c", "shared_buffers=16MB", "-c", "log_min_messages=fatal")
 	kept := exec.Command("/bin/sh", append([]string{"-c", keeper, "sh"}, cmd.Args...)...)
 	kept.Dir = cmd.Dir
 	kept.Env = append(os.Environ(), "OTA_REMOVE="+s.remove)
