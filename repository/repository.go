@@ -57,6 +57,7 @@ type Config struct {
 // A Repository is an open repository. It is safe for concurrent use.
 type Repository struct {
 	dir      string
+	images   string // where blobs are
 	auditKey trust.PublicKey
 	now      func() time.Time
 	db       *store.DB
@@ -87,6 +88,19 @@ func Open(ctx context.Context, cfg Config) (*Repository, error) {
 }
 
 func open(ctx context.Context, cfg Config) (*Repository, error) {
+	r, err := openAnyway(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.db.Copying(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// openAnyway opens a repository into which everything may still be being
+// copied.
+func openAnyway(ctx context.Context, cfg Config) (*Repository, error) {
 	if err := prepare(cfg); err != nil {
 		return nil, err
 	}
@@ -111,7 +125,7 @@ func open(ctx context.Context, cfg Config) (*Repository, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Repository{dir: cfg.Dir, auditKey: cfg.AuditKey, now: cfg.Now, db: db, blobs: images}, nil
+	return &Repository{dir: cfg.Dir, images: cfg.Blobs, auditKey: cfg.AuditKey, now: cfg.Now, db: db, blobs: images}, nil
 }
 
 // prepare makes and checks the directories.

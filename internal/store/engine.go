@@ -34,6 +34,11 @@ type engine interface {
 	sentinel(err error) error
 	// check says what is wrong with the database, one sentence each.
 	check(tx *Tx) (problems []string, err error)
+	// tableNames is the query that yields the names of all tables, and
+	// tableQueries those that yield the columns of one, the columns of its
+	// primary key, and the tables that it refers to.
+	tableNames() string
+	tableQueries(table string) (columns, key, references string)
 }
 
 // An opened location: the engine and how to name it to people.

@@ -161,8 +161,7 @@ func sentinelOfState(state string) error {
 // check reads every row, so that a page that is damaged is noticed, and holds
 // every reference against what it refers to. Indexes are for pg_amcheck.
 func (e *postgresEngine) check(tx *Tx) (problems []string, err error) {
-	tables, err := names(tx, `SELECT table_name FROM information_schema.tables
-		WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name`)
+	tables, err := names(tx, e.tableNames())
 	if err != nil {
 		return nil, err
 	}
@@ -212,4 +211,18 @@ func names(tx *Tx, query string) (list []string, err error) {
 		return err
 	})
 	return list, err
+}
+
+func (e *postgresEngine) tableNames() string {
+	return `SELECT table_name FROM information_schema.tables
+		WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name`
+}
+
+func (e *postgresEngine) tableQueries(table string) (columns, key, references string) {
+	return fmt.Sprintf(`SELECT column_name FROM information_schema.columns
+			WHERE table_schema = current_schema() AND table_name = '%s' ORDER BY ordinal_position`, table),
+		fmt.Sprintf(`SELECT a.attname FROM pg_index i, generate_subscripts(i.indkey, 1) n, pg_attribute a
+			WHERE i.indrelid = CAST('%[1]s' AS regclass) AND i.indisprimary AND a.attrelid = i.indrelid AND a.attnum = i.indkey[n] ORDER BY n`, table),
+		fmt.Sprintf(`SELECT r.relname FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid
+			WHERE c.contype = 'f' AND c.conrelid = CAST('%s' AS regclass)`, table)
 }

@@ -148,3 +148,13 @@ func (e *sqliteEngine) check(tx *Tx) (problems []string, err error) {
 	})
 	return problems, err
 }
+
+func (e *sqliteEngine) tableNames() string {
+	return `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`
+}
+
+func (e *sqliteEngine) tableQueries(table string) (columns, key, references string) {
+	return fmt.Sprintf(`SELECT name FROM pragma_table_info('%s') ORDER BY cid`, table),
+		fmt.Sprintf(`SELECT name FROM pragma_table_info('%s') WHERE pk > 0 ORDER BY pk`, table),
+		fmt.Sprintf(`SELECT "table" FROM pragma_foreign_key_list('%s')`, table)
+}
