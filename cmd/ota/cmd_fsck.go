@@ -19,7 +19,7 @@ import (
 var errUnsound = errors.New("the repository is not sound")
 
 func fsckCommand(e *env.Env) *cobra.Command {
-	data, repair := "", false
+	t, repair := target{env: e}, false
 	cmd := &cobra.Command{
 		Use:   "fsck",
 		Short: "Check that a data directory is sound: signatures, images, audit log",
@@ -29,19 +29,21 @@ unbroken and tells of every release. It changes nothing and may run beside a ser
 
 --repair removes leftovers of uploads and publications that broke off more than a day ago. What
 else is found wants a person. Exit codes: 0 sound, 1 not sound.`,
-		Example: `  ota fsck --data /var/lib/ota`,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return fsck(cmd.Context(), e, data, repair) },
+		Example: `  ota fsck --data /var/lib/ota
+  ota fsck --data /var/lib/ota --database postgres://ota@db/ota --blobs 's3://firmware/prod?region=eu-central-1'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return fsck(cmd.Context(), &t, repair) },
 	}
-	cmd.Flags().StringVar(&data, "data", "", "data `DIR` (default: that of the home)")
+	t.storage.flags(cmd)
+	cmd.Flags().StringVar(&t.data, "data", "", "data `DIR` (default: that of the home)")
 	cmd.Flags().BoolVar(&repair, "repair", false, "remove leftovers older than a day")
 	return cmd
 }
 
-func fsck(ctx context.Context, e *env.Env, data string, repair bool) (err error) {
+func fsck(ctx context.Context, t *target, repair bool) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	t := target{env: e, data: data}
+	e := t.env
 	if t.data == "" {
 		h, err := e.HomeIfAny()
 		if err != nil {

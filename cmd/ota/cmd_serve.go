@@ -25,6 +25,7 @@ type serveOptions struct {
 	log     string // format
 	level   string
 	proxies []string
+	storage storage
 }
 
 func serveCommand(e *env.Env) *cobra.Command {
@@ -39,12 +40,16 @@ The flags' defaults stand in server.json of the home; without a home, --data is 
 --plain opens a second listener without TLS, for devices that have none: it carries only what
 protects itself. It ends on an interrupt, after the running requests.
 
+--database and --blobs store in PostgreSQL and S3 instead, for any number of replicas; ota migrate
+moves a data directory there (docs/operations-storage.md).
+
 /healthz and /readyz answer load balancers on every listener, /metrics answers Prometheus with a
 viewer's token on the TLS listener, and without one on that of --metrics-address, which is for this
 machine or a network of yours (docs/operations.md).`,
 		Example: `  ota serve
   ota serve --data /var/lib/ota --public-url https://ota.example.com --cert tls.crt --cert-key tls.key
   ota serve --data /var/lib/ota --trusted-proxy 10.0.0.2 --metrics-address 127.0.0.1:9464 --log-format json
+  ota serve --data /var/lib/ota --database postgres://ota@db/ota --blobs 's3://firmware/prod?region=eu-central-1'
   ota serve --data data --listen 127.0.0.1:0 --plain 127.0.0.1:0 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
@@ -62,6 +67,7 @@ machine or a network of yours (docs/operations.md).`,
 	flags.StringVar(&o.log, "log-format", logging.Text, "`FORMAT` of the log: text or json")
 	flags.StringVar(&o.level, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")
 	flags.BoolVar(&o.verbose, "verbose", false, "log every request: --log-level debug")
+	o.storage.flags(cmd)
 	cmd.MarkFlagsRequiredTogether("cert", "cert-key")
 	cmd.MarkFlagsMutuallyExclusive("verbose", "log-level")
 	return cmd
@@ -174,6 +180,10 @@ func (o *serveOptions) fromHome() error {
 			*f.flag = f.home
 		}
 	}
+	if err := o.storage.fill(o.env, c); err != nil {
+		return err
+	}
+	o.config.Database, o.config.Blobs = o.storage.database, o.storage.blobs
 	return nil
 }
 
@@ -184,6 +194,12 @@ func (o *serveOptions) announce(s *server.Server) error {
 		return err
 	}
 	said := record.Record{{Name: "data", Value: dir}}
+	if o.config.Database != "" {
+		said.Add("database", s.Repository().Store().Location())
+	}
+	if o.config.Blobs != "" {
+		said.Add("images", o.config.Blobs)
+	}
 	if a := s.TLSAddr(); a != nil {
 		said.Addn("tls", "https://"+dialable(a.String()), reachOf(a))
 		said.Add("fingerprint", s.Fingerprint())

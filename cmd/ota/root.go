@@ -84,6 +84,7 @@ func onlineCommands(e *env.Env) []command.Lazy {
 				auditListCommand(e), auditVerifyCommand(e), auditCheckpointCommand(e))
 		}},
 		{Name: "fsck", Make: func() *cobra.Command { return fsckCommand(e) }},
+		{Name: "migrate", Make: func() *cobra.Command { return migrateCommand(e) }},
 		{Name: "doctor", Make: func() *cobra.Command { return doctorCommand(e) }},
 		{Name: "demo", Make: func() *cobra.Command { return demoCommand(e) }},
 		{Name: "simulate", Make: func() *cobra.Command { return simulateCommand(e) }},

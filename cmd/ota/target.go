@@ -32,6 +32,8 @@ type target struct {
 	data   string // --data
 	server string // --server
 	create bool   // make the data directory if it is missing
+
+	storage storage // of the data directory
 }
 
 func (t *target) flags(cmd *cobra.Command) {
@@ -122,6 +124,7 @@ func newClient(l home.Login) (*api.Client, error) {
 // open opens the data directory with the settings of the home, if there is one.
 func (t *target) open(ctx context.Context) (*api.Local, error) {
 	cfg := api.LocalConfig{Dir: t.data, Create: t.create, User: userName()}
+	var config home.ServerConfig
 	h, err := t.env.HomeIfAny()
 	if err != nil {
 		return nil, err
@@ -132,7 +135,14 @@ func (t *target) open(ctx context.Context) (*api.Local, error) {
 			return nil, err
 		}
 		cfg.Vendor, cfg.PublicURL = h.Vendor(), c.PublicURL
+		if c.Data == t.data { // else it speaks of another one
+			config = c
+		}
 	}
+	if err := t.storage.fill(t.env, config); err != nil {
+		return nil, err
+	}
+	cfg.Database, cfg.Blobs = t.storage.database, t.storage.blobs
 	if err := checkDir(t.data); err != nil {
 		return nil, err
 	}

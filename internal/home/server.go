@@ -20,6 +20,11 @@ type ServerConfig struct {
 	TLSAddress   string `json:"tls_address"`   // host:port of the TLS listener, or "none"
 	PlainAddress string `json:"plain_address"` // host:port of the listener without TLS; empty: none
 	PublicURL    string `json:"public_url"`    // under which devices reach the server; empty: not known
+
+	// Where what is stored is, if not in Data: docs/operations-storage.md.
+	Database     string `json:"database,omitempty"`      // URL of a PostgreSQL database, without a password
+	DatabaseFile string `json:"database_file,omitempty"` // file that holds the URL, with its password; relative to the home
+	Blobs        string `json:"blobs,omitempty"`         // s3://BUCKET/PREFIX?…, or a directory
 }
 
 // DefaultServerConfig is what a new home has.
@@ -40,8 +45,10 @@ func (h *Home) ServerConfig() (ServerConfig, error) {
 	if err != nil {
 		return ServerConfig{}, fmt.Errorf("server configuration: %w", err)
 	}
-	if !filepath.IsAbs(c.Data) {
-		c.Data = h.path(c.Data)
+	for _, name := range []*string{&c.Data, &c.DatabaseFile} {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = h.path(*name)
+		}
 	}
 	return c, nil
 }

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/exit"
+	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/repository"
+)
+
+// Environment variables that say where a server stores what is not in its data
+// directory. The URL of the database may hold its password there.
+const (
+	databaseVariable = "OTA_DATABASE"
+	blobsVariable    = "OTA_BLOBS"
+)
+
+// A storage is where database and images are, if not in the data directory.
+type storage struct {
+	database     string // --database
+	databaseFile string // --database-file
+	blobs        string // --blobs
+}
+
+func (s *storage) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&s.database, "database", "", "`URL` of a PostgreSQL database, postgres://USER@HOST/NAME, without a password (default: a file in the data directory)")
+	flags.StringVar(&s.databaseFile, "database-file", "", "`FILE` that holds that URL, with its password")
+	flags.StringVar(&s.blobs, "blobs", "", "where images are: s3://BUCKET/PREFIX?endpoint=`URL`&region=REGION, or a directory (default: in the data directory)")
+	cmd.MarkFlagsMutuallyExclusive("database", "database-file")
+}
+
+// fill fills in what no flag says from the environment and from the
+// configuration of a home.
+func (s *storage) fill(e *env.Env, c home.ServerConfig) error {
+	if err := s.check("--database", s.database); err != nil {
+		return err
+	}
+	if err := s.check("server.json: database", c.Database); err != nil {
+		return err
+	}
+	if s.databaseFile == "" && s.database == "" && e.Getenv(databaseVariable) == "" {
+		s.databaseFile = c.DatabaseFile
+	}
+	if s.databaseFile != "" {
+		text, err := readSecret(s.databaseFile)
+		if err != nil {
+			return err
+		}
+		s.database = text
+	}
+	for _, f := range []struct{ flag, variable, home string }{
+		{"database", databaseVariable, c.Database}, {"blobs", blobsVariable, c.Blobs},
+	} {
+		value := &s.database
+		if f.flag == "blobs" {
+			value = &s.blobs
+		}
+		if *value == "" {
+			*value = e.Getenv(f.variable)
+		}
+		if *value == "" {
+			*value = f.home
+		}
+	}
+	if s.database != "" && !store.IsPostgres(s.database) {
+		return exit.Usagef("the database is not the URL of a PostgreSQL database: want postgres://USER@HOST/NAME")
+	}
+	return nil
+}
+
+// check refuses a password where others can read it.
+func (s *storage) check(where, location string) error {
+	if store.IsPostgres(location) && store.HasPassword(location) {
+		return exit.Usagef("%s holds a password, which other users of this machine can read: put the URL into a file (--database-file) or into %s, or the password into PGPASSFILE", where, databaseVariable)
+	}
+	return nil
+}
+
+// readSecret reads the one line of a file that only its owner may read.
+func readSecret(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return "", fmt.Errorf("database URL: %w", err)
+	}
+	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
+		return "", fmt.Errorf("database URL: %w: %s has mode %04o: run chmod go= %q", repository.ErrTooOpen, name, mode, name)
+	}
+	const most = 4096
+	if info.Size() > most || !info.Mode().IsRegular() {
+		return "", fmt.Errorf("database URL: %s: %w: want one line", name, fs.ErrInvalid)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("database URL: %w", err)
+	}
+	line := strings.TrimSpace(string(text))
+	if strings.ContainsAny(line, "\r\n") || !store.IsPostgres(line) {
+		return "", fmt.Errorf("database URL: %s: %w: want one line, postgres://USER:PASSWORD@HOST/NAME", name, fs.ErrInvalid)
+	}
+	return line, nil
+}
