@@ -20,6 +20,8 @@ import (
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/testenv/postgres"
+	"github.com/secure-ota/secure-ota/internal/testenv/s3"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/signing"
@@ -36,6 +38,10 @@ type vendor struct {
 	token   string
 	keys    trust.DeviceKeys
 	nonce   atomic.Uint64
+
+	// What was signed last, to be published at another replica.
+	image  []byte
+	signed trust.Bundle
 
 	mu        sync.Mutex
 	reports   map[uint64]bool          // nonces of acknowledged reports
@@ -131,9 +137,10 @@ func (v *vendor) reportUntilKilled(url string) {
 // publishUntilKilled uploads and publishes one image after the other.
 func (v *vendor) publishUntilKilled(ctx context.Context, c *api.Client) {
 	for ctx.Err() == nil {
-		image := make([]byte, 1<<20)
+		image := make([]byte, 1<<20+mathrand.IntN(12<<20)) // in S3, of one part or of several
 		rand.Read(image)
 		bundle, m := v.sign(image)
+		v.image, v.signed = image, bundle
 		if err := c.Upload(ctx, m.ImageDigest, int64(len(image)), bytes.NewReader(image), nil); err != nil {
 			return
 		}
@@ -148,11 +155,11 @@ func (v *vendor) publishUntilKilled(ctx context.Context, c *api.Client) {
 	}
 }
 
-// verify holds the directory of a killed server against what was acknowledged.
-func (v *vendor) verify(dir string) {
+// verify holds what a killed server kept against what was acknowledged.
+func (v *vendor) verify(at site) {
 	v.Helper()
 	ctx := v.Context()
-	repo, err := repository.Open(ctx, repository.Config{Dir: dir})
+	repo, err := repository.Open(ctx, repository.Config{Dir: at.dir, Database: at.database, Blobs: at.blobs})
 	if err != nil {
 		v.Fatal(err)
 	}
@@ -192,21 +199,68 @@ func (v *vendor) verify(dir string) {
 	}
 }
 
-func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
-	t.Parallel()
-	points := 30
-	if os.Getenv("OTA_LONG") != "" {
-		points = 500
+// kills is how often a server is killed: OTA_KILLS, or 100 in the long form, or
+// a few.
+func kills(t *testing.T) int {
+	t.Helper()
+	switch text := os.Getenv("OTA_KILLS"); {
+	case text != "":
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("OTA_KILLS: %v", err)
+		}
+		return n
+	case os.Getenv("OTA_LONG") != "":
+		return 100
 	}
-	dir, v := t.TempDir(), newVendor(t)
+	return 10
+}
+
+// restartLimit is how long a server that was killed may take until it listens
+// again.
+const restartLimit = 5 * time.Second
+
+func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
+	t.Run("files", func(t *testing.T) {
+		t.Parallel()
+		survivesKills(t, site{dir: t.TempDir()}, nil)
+	})
+	t.Run("PostgreSQL and S3", func(t *testing.T) {
+		t.Parallel()
+		at := site{t.TempDir(), postgres.Database(t), s3.Bucket(t)}
+		survivesKills(t, at, func() *child {
+			other := at // the second replica, which is never killed
+			other.dir = t.TempDir()
+			copySecrets(t, at.dir, other.dir)
+			return startAt(t, other)
+		})
+	})
+}
+
+// survivesKills kills a server again and again while it takes uploads,
+// publications and reports. another, if there is one, starts a second replica,
+// which must go on with what the first one broke off.
+func survivesKills(t *testing.T, at site, another func() *child) {
+	v := newVendor(t)
+	var second *child
+	points, slowest := kills(t), time.Duration(0)
 	for point := range points {
-		c := startChild(t, dir)
+		start := time.Now()
+		c := startAt(t, at)
+		if took := time.Since(start); took > restartLimit {
+			t.Errorf("kill %d: the server took %s to start", point, took)
+		} else {
+			slowest = max(slowest, took)
+		}
 		if c.Token != "" {
 			v.token = c.Token
 		}
 		client := v.client(c)
 		if point == 0 {
 			v.provision(client)
+			if another != nil {
+				second = another()
+			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var working sync.WaitGroup
@@ -221,12 +275,34 @@ func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
 		c.kill()
 		cancel()
 		working.Wait()
-		v.verify(dir)
+		if second != nil {
+			v.goOn(v.client(second))
+		}
+		v.verify(at)
 	}
-	t.Logf("%d reports and %d releases were acknowledged over %d kills", len(v.reports), len(v.published), points)
+	t.Logf("%d reports and %d releases were acknowledged over %d kills; the slowest start took %s", len(v.reports), len(v.published), points, slowest)
 	if len(v.reports) < points/3 || len(v.published) < points/5 {
 		t.Error("the server was killed before it did anything: the test proves nothing")
 	}
+}
+
+// goOn publishes at another replica what the killed one may have begun: the
+// last image and release that were signed.
+func (v *vendor) goOn(c *api.Client) {
+	v.Helper()
+	if v.image == nil {
+		return
+	}
+	if err := c.Upload(v.Context(), sha256.Sum256(v.image), int64(len(v.image)), bytes.NewReader(v.image), nil); err != nil {
+		v.Errorf("the other replica does not go on with an upload: %v", err)
+		return
+	}
+	release, err := c.AddRelease(v.Context(), v.signed)
+	if err != nil {
+		v.Errorf("the other replica does not publish: %v", err)
+		return
+	}
+	v.published[release.Identity] = true
 }
 
 // awaitAcks waits until so many things were acknowledged, so that a slow

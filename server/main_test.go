@@ -14,8 +14,13 @@ import (
 	"github.com/secure-ota/secure-ota/server"
 )
 
-// childDir tells a test binary to be a server on that directory instead.
-const childDir = "OTA_TEST_SERVER_DIR"
+// childDir tells a test binary to be a server on that directory instead, and
+// the others where it stores the rest.
+const (
+	childDir      = "OTA_TEST_SERVER_DIR"
+	childDatabase = "OTA_TEST_SERVER_DATABASE"
+	childBlobs    = "OTA_TEST_SERVER_BLOBS"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
@@ -33,7 +38,10 @@ type hello struct{ TLS, Plain, Fingerprint, Token string }
 
 func runChild(dir string) error {
 	ctx := context.Background()
-	s, err := server.New(ctx, server.Config{Dir: dir, TLSAddress: "127.0.0.1:0", PlainAddress: "127.0.0.1:0", Retry: time.Second})
+	s, err := server.New(ctx, server.Config{
+		Dir: dir, Database: os.Getenv(childDatabase), Blobs: os.Getenv(childBlobs),
+		TLSAddress: "127.0.0.1:0", PlainAddress: "127.0.0.1:0", Retry: time.Second,
+	})
 	if err != nil {
 		return err
 	}
@@ -63,9 +71,17 @@ type child struct {
 
 func startChild(t *testing.T, dir string, wrapper ...string) *child {
 	t.Helper()
+	return startAt(t, site{dir: dir}, wrapper...)
+}
+
+// A site is where a server keeps what it has.
+type site struct{ dir, database, blobs string }
+
+func startAt(t *testing.T, at site, wrapper ...string) *child {
+	t.Helper()
 	program := append(wrapper, os.Args[0])
 	c := &child{cmd: exec.Command(program[0], program[1:]...)}
-	c.cmd.Env = append(os.Environ(), childDir+"="+dir)
+	c.cmd.Env = append(os.Environ(), childDir+"="+at.dir, childDatabase+"="+at.database, childBlobs+"="+at.blobs)
 	c.cmd.Stderr = os.Stderr
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {

@@ -1,5 +1,3 @@
-//go:build unix
-
 package server_test
 
 import (
@@ -37,17 +35,18 @@ func replica(t *testing.T, cfg server.Config) *server.Server {
 	t.Helper()
 	first := cfg.Dir
 	cfg.Dir = t.TempDir()
-	if err := os.CopyFS(filepath.Join(cfg.Dir, "secrets"), os.DirFS(filepath.Join(first, "secrets"))); err != nil {
-		t.Fatal(err)
-	}
-	restrict(t, filepath.Join(cfg.Dir, "secrets"))
+	copySecrets(t, first, cfg.Dir)
 	s, _, _ := startServer(t, cfg)
 	return s
 }
 
-// restrict makes copied secrets private again.
-func restrict(t *testing.T, dir string) {
+// copySecrets gives a data directory the secrets of another one.
+func copySecrets(t *testing.T, from, to string) {
 	t.Helper()
+	dir := filepath.Join(to, "secrets")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(from, "secrets"))); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +127,9 @@ func TestARecordingPlayedToTheOtherReplicaChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := replica(t, cfg)
-	running := func(image string) trust.CheckRequest { return trust.CheckRequest{ImageDigest: sha256.Sum256([]byte(image))} }
+	running := func(image string) trust.CheckRequest {
+		return trust.CheckRequest{ImageDigest: sha256.Sum256([]byte(image))}
+	}
 	factory, old, next := running("factory"), running("old"), running("next")
 	for round := range uint64(6) {
 		nonce := 10 * (round + 1)
@@ -155,7 +156,7 @@ func TestAReplicaWithOtherSecretsDoesNotBegin(t *testing.T) {
 	if _, err := a.Server.AddDevice(t.Context(), "test", server.NewDevice{Ref: server.DeviceRef{DeviceType: otatest.DeviceType, ID: "dev-0001"}}); err != nil {
 		t.Fatal(err)
 	}
-	secrets := filepath.Join(cfg.Dir, "secrets")
+	first := cfg.Dir
 	cfg.Dir, cfg.TLSAddress = t.TempDir(), "127.0.0.1:0"
 	if _, err := server.New(t.Context(), cfg); !errors.Is(err, auth.ErrOtherSecret) {
 		t.Errorf("with a certificate of its own: %v", err)
@@ -167,10 +168,7 @@ func TestAReplicaWithOtherSecretsDoesNotBegin(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(cfg.Dir, "secrets")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(filepath.Join(cfg.Dir, "secrets"), os.DirFS(secrets)); err != nil {
-		t.Fatal(err)
-	}
-	restrict(t, filepath.Join(cfg.Dir, "secrets"))
+	copySecrets(t, first, cfg.Dir)
 	startServer(t, cfg)
 }
 

@@ -117,7 +117,7 @@ func rewrite(log []Record, i int) {
 }
 
 func TestEveryTamperingIsFoundAndTheFirstBadRecordNamed(t *testing.T) {
-	const rounds = 6000
+	const rounds = 10_000
 	seed := rand.Uint64()
 	found := map[string]int{}
 	for round := range uint64(rounds) {

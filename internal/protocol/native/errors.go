@@ -36,6 +36,7 @@ var statuses = []struct {
 	{fleet.ErrKeyed, http.StatusForbidden, reason.Unauthenticated, "the device has a key and must use it"},
 	{errInsecure, http.StatusForbidden, 0, "this needs TLS"},
 	{fleet.ErrStorage, http.StatusServiceUnavailable, 0, "cannot be stored now"},
+	{repository.ErrUnavailable, http.StatusServiceUnavailable, 0, "cannot be read now"},
 	{errNotFound, http.StatusNotFound, 0, "no such object"},
 	{repository.ErrNotFound, http.StatusNotFound, 0, "no such object"},
 	{errMethod, http.StatusMethodNotAllowed, 0, "method not allowed"},
