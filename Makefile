@@ -43,6 +43,10 @@ test: ## everything, race detector on
 
 race-test:
 	$(GO) test -race -timeout 30m ./...
+	OTA_TEST_STORE=shared $(GO) test -race -timeout 30m $(SHARED)
+
+# What stores something, once more on PostgreSQL and S3.
+SHARED := ./repository ./internal/auth ./internal/api ./internal/rollout
 
 vet:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }
