@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +19,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/cli/progress"
 	"github.com/secure-ota/secure-ota/internal/home"
 	"github.com/secure-ota/secure-ota/manifest"
+	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/trust"
 )
 
@@ -41,9 +44,12 @@ The private key is used on this machine and goes nowhere. An upload that breaks 
 What the server would refuse is refused before the file travels: unsigned, signed by another type's
 key or a revoked one, a version or sequence that does not rise.
 
+SBOM files go along, before the release that names them: ota release sbom shows them again.
+
 With --manifest the manifest was made and signed elsewhere (ota manifest); its release document is
-taken from FILE.release.`,
-		Example: `  ota publish firmware.bin --device-type sensor_v1 --version 2.1.0 --key release-sensor_v1-1 --release-notes "Fixes CVE-2024-12345"
+taken from FILE.release. SBOM files that it names are given again with --sbom.`,
+		Example: `  ota publish firmware.bin --device-type sensor_v1 --version 2.1.0 --key release-sensor_v1-1 \
+    --fixes CVE-2024-12345 --notes-file notes.txt --sbom bom.cdx.json
   ota publish firmware.bin --device-type sensor_v1 --version 2.1.0 --key release-sensor_v1-1 --to /var/lib/ota
   ota publish firmware.bin --manifest firmware.bin.manifest --to https://ota.example.com`,
 		Args: cobra.ExactArgs(1),
@@ -82,6 +88,9 @@ func (o *publishOptions) run(ctx context.Context, file string) error {
 			if err != nil {
 				return err
 			}
+			if err := publishSBOMs(ctx, m, r.Document, o.spec); err != nil {
+				return err
+			}
 			return publish(ctx, o.env, m, h, r, file)
 		})
 	})
@@ -105,6 +114,30 @@ func (o *publishOptions) release(ctx context.Context, m api.Management, h *home.
 		return nil, err
 	}
 	return offline.OpenRelease(h, raw, document)
+}
+
+// publishSBOMs brings the SBOM files that a release document names.
+func publishSBOMs(ctx context.Context, m api.Management, document []byte, spec *offline.ReleaseSpec) error {
+	files, err := spec.ReadSBOMs()
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	var named manifest.Document
+	if document != nil {
+		if named, err = manifest.DecodeDocument(document); err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
+		digest := manifest.Digest(sha256.Sum256(f.Content))
+		if !slices.ContainsFunc(named.SBOMs, func(s manifest.SBOM) bool { return s.SHA256 == digest }) {
+			return fmt.Errorf("SBOM %s: %w: the signed release does not name it", f.Name, repository.ErrDocument)
+		}
+		if _, err := m.AddSBOM(ctx, f.Content); err != nil {
+			return fmt.Errorf("SBOM %s: %w", f.Name, err)
+		}
+	}
+	return nil
 }
 
 // publish brings keysets, image and release to the server, in this order.

@@ -84,7 +84,10 @@ func releaseRecord(r api.Release) record.Record {
 	}
 	if r.Document != nil {
 		said.Add("notes", r.Document.Notes)
-		said.Add("cves", r.Document.CVEs)
+		said.Add("fixes", r.Document.CVEs)
+		for _, s := range r.Document.SBOMs {
+			said.Addn("sbom", s.Name, s.SHA256.String())
+		}
 	}
 	if r.Withdrawal != nil {
 		said.Addn("withdrawn", r.Withdrawal.Reason, "by "+r.Withdrawal.By)

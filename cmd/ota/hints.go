@@ -9,6 +9,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/home"
 	"github.com/secure-ota/secure-ota/internal/inventory"
 	"github.com/secure-ota/secure-ota/internal/rollout"
+	"github.com/secure-ota/secure-ota/internal/sbom"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
 )
@@ -59,6 +60,8 @@ func onlineHints() []hint.Entry {
 		{Err: errUnconfirmed, Hint: "if these are the devices you mean, add --yes"},
 		{Err: errImportRefused, Hint: "correct the file where it says; --dry-run tries it again"},
 		{Err: inventory.ErrMalformed, Hint: "docs/fleet.md describes the columns; ota device export writes such a file"},
+		{Err: sbom.ErrInvalid, Hint: "want CycloneDX 1.2 to 1.7, SPDX 2.2, 2.3 or 3.0, as JSON: most tools convert XML and tag-value files"},
+		{Err: repository.ErrDocument, Hint: "give the files from which the manifest was made: FILE.release, and the SBOM files that it names"},
 		{Err: fleet.ErrTooManyDevices, Hint: "narrow the filter, or say that there may be so many: --limit N"},
 		{Err: fleet.ErrNoRelease, Hint: "ota release list TYPE shows the versions; one that was withdrawn is not on offer"},
 		{Err: fleet.ErrExists, Hint: "it exists; to give it new keys: ota device add TYPE ID --enrol --again, for a microcontroller ota device provision TYPE ID --rotate-key"},

@@ -51,7 +51,7 @@ func onlineCommands(e *env.Env) []command.Lazy {
 		{Name: "publish", Make: func() *cobra.Command { return publishCommand(e) }},
 		{Name: "release", Make: func() *cobra.Command {
 			return command.Group("release", "List, show, withdraw and downgrade releases",
-				releaseListCommand(e), releaseShowCommand(e), releaseWithdrawCommand(e), releaseDowngradeCommand(e))
+				releaseListCommand(e), releaseShowCommand(e), releaseSBOMCommand(e), releaseWithdrawCommand(e), releaseDowngradeCommand(e))
 		}},
 		{Name: "serve", Make: func() *cobra.Command { return serveCommand(e) }},
 		{Name: "gateway", Make: func() *cobra.Command { return gatewayCommand(e) }},
@@ -74,6 +74,10 @@ func onlineCommands(e *env.Env) []command.Lazy {
 		{Name: "type", Make: func() *cobra.Command {
 			return command.Group("type", "Show and change what holds for a device type",
 				typeListCommand(e), typeShowCommand(e), typeSetCommand(e))
+		}},
+		{Name: "fleet", Make: func() *cobra.Command {
+			return command.Group("fleet", "Count devices, and find those that lack the fix of a vulnerability",
+				fleetSummaryCommand(e), fleetExposureCommand(e))
 		}},
 		{Name: "token", Make: func() *cobra.Command {
 			return command.Group("token", "Make, list, rotate and revoke operators' tokens",

@@ -114,28 +114,34 @@ func (c *Client) call(ctx context.Context, method, path, contentType string, bod
 }
 
 func (c *Client) do(req *http.Request, out any) error {
+	raw, err := c.send(req)
+	if err != nil || out == nil {
+		return err
+	}
+	// A newer server may say more: unknown members are no error here.
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("%s %s: the answer is not from an ota server: %w", req.Method, req.URL.Path, err)
+	}
+	return nil
+}
+
+// send sends a request and returns the body of the answer.
+func (c *Client) send(req *http.Request) ([]byte, error) {
 	what := req.Method + " " + req.URL.Path
 	req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("reach server: %w", err)
+		return nil, fmt.Errorf("reach server: %w", err)
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("%s: read answer: %w", what, err)
+		return nil, fmt.Errorf("%s: read answer: %w", what, err)
 	}
 	if resp.StatusCode >= 300 {
-		return remoteError(what, resp.StatusCode, raw)
+		return nil, remoteError(what, resp.StatusCode, raw)
 	}
-	if out == nil {
-		return nil
-	}
-	// A newer server may say more: unknown members are no error here.
-	if err := json.Unmarshal(raw, out); err != nil {
-		return fmt.Errorf("%s: the answer is not from an ota server: %w", what, err)
-	}
-	return nil
+	return raw, nil
 }
 
 func remoteError(what string, status int, raw []byte) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/reason"
 	"github.com/secure-ota/secure-ota/internal/rollout"
+	"github.com/secure-ota/secure-ota/internal/sbom"
 	"github.com/secure-ota/secure-ota/repository"
 )
 
@@ -75,6 +76,7 @@ var codes = []Code{
 	{"below_floor", 422, repository.ErrBelowFloor},
 	{"downgrade", 422, repository.ErrDowngrade},
 	{"document", 422, repository.ErrDocument},
+	{"sbom", 422, sbom.ErrInvalid},
 	{"image", 422, repository.ErrImage},
 	{"withdrawn", 422, repository.ErrWithdrawn},
 	{"never_verifies", 422, rollout.ErrCohort},

@@ -63,6 +63,7 @@ type Management interface {
 	// Device finds one. Viewer.
 	Device(ctx context.Context, ref fleet.Ref) (Device, error)
 	FleetManagement
+	SBOMManagement
 
 	// RevokeDevice shuts a device out for good. Administrator.
 	RevokeDevice(ctx context.Context, ref fleet.Ref, why string) error

@@ -171,6 +171,14 @@ var rights = []right{
 		return "/api/v1/devices/edit", "application/json", `{"filter":"type=sensor_v1","edit":{"hold":true},"dry_run":true}`
 	}},
 	{api.Route{"GET", "/api/v1/fleet/summary"}, auth.Viewer, allTypes, "fleet.summary", 200, get("/api/v1/fleet/summary")},
+	{api.Route{"GET", "/api/v1/fleet/exposure"}, auth.Viewer, ownType, "fleet.exposure", 200, get("/api/v1/fleet/exposure?cve=CVE-2026-1234&device_type=sensor_v1")},
+	{api.Route{"GET", "/api/v1/fleet/exposure"}, auth.Viewer, allTypes, "fleet.exposure", 200, get("/api/v1/fleet/exposure?cve=CVE-2026-1234")},
+	{api.Route{"POST", "/api/v1/sboms"}, auth.Publisher, anything, "sbom.add", 201, func(*world) (string, string, string) {
+		return "/api/v1/sboms", "application/json", `{"bomFormat":"CycloneDX","specVersion":"1.6"}`
+	}},
+	{api.Route{"GET", "/api/v1/releases/{digest}/sbom"}, auth.Viewer, ownType, "release.show", 404, func(w *world) (string, string, string) {
+		return releasePath(w.base()) + "/sbom", "", ""
+	}},
 	{api.Route{"POST", "/api/v1/devices/import"}, auth.Administrator, ownType, "device.import", 200, func(w *world) (string, string, string) {
 		return "/api/v1/devices/import", "application/json", fmt.Sprintf(`{"devices":[{"device_type":"sensor_v1","device":"new-%d"}]}`, w.number())
 	}},

@@ -174,6 +174,12 @@ func (f *Fleet) findByName(q Query) []Device {
 	return list
 }
 
+// Each calls do with every device that a filter selects now, by type and id.
+// The device is valid during the call; do must not change it.
+func (f *Fleet) Each(wanted *filter.Filter, do func(*Device)) {
+	f.selected(wanted, func(d *Device) bool { do(d); return true })
+}
+
 // selected calls do with every device that a filter selects, by type and id,
 // until it says no.
 func (f *Fleet) selected(wanted *filter.Filter, do func(*Device) bool) {

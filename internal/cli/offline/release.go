@@ -7,11 +7,13 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/home"
+	"github.com/secure-ota/secure-ota/internal/sbom"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/trust"
 	"github.com/secure-ota/secure-ota/version"
@@ -37,7 +39,9 @@ type ReleaseSpec struct {
 	ImageDigest     manifest.Digest     // of an image that is published already; zero: a file is hashed
 	ImageSize       int64               // bytes, with ImageDigest
 
-	signers signerFlags
+	notesFile string
+	alsoCVEs  []string // an older name of the flag
+	signers   signerFlags
 }
 
 // NewReleaseSpec returns a spec whose signers are found through e.
@@ -49,8 +53,12 @@ func (s *ReleaseSpec) Flags(cmd *cobra.Command) {
 	textFlag(flags, (*typeName)(&s.DeviceType), "device-type", "the `TYPE` of device it is for")
 	textFlag(flags, &s.Version, "version", "semantic `VERSION`, such as 2.1.0")
 	flags.StringVar(&s.Notes, "release-notes", "", "notes for people, a `TEXT`")
-	flags.StringArrayVar(&s.CVEs, "cve", nil, "a vulnerability it fixes, such as `CVE-2024-12345`; may be repeated")
-	flags.StringArrayVar(&s.SBOMs, "sbom", nil, "an SBOM `FILE`, named by its digest; may be repeated")
+	flags.StringVar(&s.notesFile, "notes-file", "", "notes for people, from `FILE`")
+	flags.StringSliceVar(&s.CVEs, "fixes", nil, "a vulnerability it fixes, such as `CVE-2024-12345`; may be repeated")
+	flags.StringSliceVar(&s.alsoCVEs, "cve", nil, "the same as --fixes")
+	flags.MarkHidden("cve")
+	cmd.MarkFlagsMutuallyExclusive("release-notes", "notes-file")
+	flags.StringArrayVar(&s.SBOMs, "sbom", nil, "an SBOM `FILE` (CycloneDX or SPDX, JSON), named by its digest; may be repeated")
 	flags.StringArrayVar(&s.Hardware, "hardware", nil, "a hardware `REVISION` that may install it; may be repeated (default: all)")
 	flags.StringVar(&s.Component, "component", "", "the `NAME` of the component it is for (default: the main firmware)")
 	textFlag(flags, (*releaseNumber)(&s.Sequence), "sequence", "release `NUMBER`, or EPOCH.NUMBER (default: last + 1)")
@@ -175,19 +183,48 @@ func (s *ReleaseSpec) describe(h *home.Home, image string) (*manifest.Manifest, 
 
 // document returns the encoded release document, nil if it would say nothing.
 func (s *ReleaseSpec) document() ([]byte, error) {
-	d := manifest.Document{Notes: s.Notes, CVEs: s.CVEs}
-	for _, name := range s.SBOMs {
-		digest, _, err := hashImage(s.signers.env, name)
+	d := manifest.Document{Notes: s.Notes, CVEs: slices.Concat(s.CVEs, s.alsoCVEs)}
+	if s.notesFile != "" {
+		notes, err := s.signers.env.ReadFile(s.notesFile, manifest.MaxNotes)
 		if err != nil {
-			return nil, fmt.Errorf("SBOM: %w", err)
+			return nil, fmt.Errorf("notes: %w", err)
 		}
-		d.SBOMs = append(d.SBOMs, manifest.SBOM{Name: filepath.Base(name), SHA256: digest})
+		d.Notes = strings.TrimRight(string(notes), "\n")
+	}
+	files, err := s.ReadSBOMs()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		d.SBOMs = append(d.SBOMs, manifest.SBOM{Name: f.Name, SHA256: sha256.Sum256(f.Content)})
 	}
 	if d.IsEmpty() {
 		return nil, nil
 	}
 	raw, _, err := d.Encode()
 	return raw, err
+}
+
+// An SBOMFile is a bill of materials that a release names.
+type SBOMFile struct {
+	Name    string // of the file, without its directory
+	Content []byte
+}
+
+// ReadSBOMs reads the SBOM files, and refuses what is none.
+func (s *ReleaseSpec) ReadSBOMs() ([]SBOMFile, error) {
+	var files []SBOMFile
+	for _, name := range s.SBOMs {
+		raw, err := s.signers.env.ReadFile(name, sbom.MaxSize)
+		if err == nil {
+			_, err = sbom.Parse(raw)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("SBOM %s: %w", name, err)
+		}
+		files = append(files, SBOMFile{filepath.Base(name), raw})
+	}
+	return files, nil
 }
 
 // hashChunk is how much of an image is in memory at a time, in bytes.
