@@ -11,7 +11,6 @@ import (
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/offline"
-	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/internal/inventory"
 )
 
@@ -68,18 +67,7 @@ func (o *deviceExportOptions) run(ctx context.Context) error {
 		return err
 	}
 	return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
-		if o.output == "-" {
-			return o.write(ctx, m, o.env.Stdout)
-		}
-		file, err := fsatomic.Create(fsatomic.OS(), o.output, 0o644)
-		if err != nil {
-			return err
-		}
-		defer file.Abort()
-		if err := o.write(ctx, m, file); err != nil {
-			return err
-		}
-		return file.CommitNew()
+		return writeTo(o.env, o.output, func(w io.Writer) error { return o.write(ctx, m, w) })
 	})
 }
 

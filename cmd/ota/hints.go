@@ -8,6 +8,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/home"
 	"github.com/secure-ota/secure-ota/internal/inventory"
+	"github.com/secure-ota/secure-ota/internal/report"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/internal/sbom"
 	"github.com/secure-ota/secure-ota/repository"
@@ -57,6 +58,9 @@ func onlineHints() []hint.Entry {
 		{Err: repository.ErrMissing, Hint: "ota serve or ota publish --to DIR makes a data directory; otherwise correct --data"},
 		{Err: repository.ErrDamaged, Hint: "ota fsck says what is damaged; restore it from a backup"},
 		{Err: filter.ErrInvalid, Hint: "docs/filters.md has all fields and examples; put the filter in single quotes"},
+		{Err: errNoLog, Hint: "give it: --log FILE, as ota audit export writes it"},
+		{Err: report.ErrMismatch, Hint: "the report was changed after it was made, or by a program that reads the log otherwise: make it again from the log and compare"},
+		{Err: report.ErrMalformed, Hint: "want the JSON form of ota report; an HTML page is for reading"},
 		{Err: errUnconfirmed, Hint: "if these are the devices you mean, add --yes"},
 		{Err: errImportRefused, Hint: "correct the file where it says; --dry-run tries it again"},
 		{Err: inventory.ErrMalformed, Hint: "docs/fleet.md describes the columns; ota device export writes such a file"},

@@ -85,8 +85,9 @@ func onlineCommands(e *env.Env) []command.Lazy {
 		}},
 		{Name: "audit", Make: func() *cobra.Command {
 			return command.Group("audit", "Read and verify the audit log",
-				auditListCommand(e), auditVerifyCommand(e), auditCheckpointCommand(e))
+				auditListCommand(e), auditVerifyCommand(e), auditCheckpointCommand(e), auditExportCommand(e), auditKeyCommand(e))
 		}},
+		{Name: "report", Make: func() *cobra.Command { return reportCommand(e) }},
 		{Name: "fsck", Make: func() *cobra.Command { return fsckCommand(e) }},
 		{Name: "migrate", Make: func() *cobra.Command { return migrateCommand(e) }},
 		{Name: "doctor", Make: func() *cobra.Command { return doctorCommand(e) }},

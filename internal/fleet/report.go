@@ -42,7 +42,7 @@ func (s *Sender) Report(ctx context.Context, r trust.Report) error {
 		before := *d
 		d.LastEventAt = tx.Now()
 		counts := d.take(r, snapshot)
-		tx.Audit().After = audit.JSON(reportOf(r, counts))
+		tx.Audit().After = audit.JSON(reportOf(r, counts, r.Nonce < before.CheckNonce))
 		if f.cfg.Rollouts == nil {
 			return nil
 		}
@@ -156,10 +156,11 @@ type auditedReport struct {
 	Reason trust.Reason    `json:"reason"`
 	Detail string          `json:"detail,omitempty"`
 	Counts *bool           `json:"counts,omitempty"` // of a confirmation: it matches a release
+	Late   bool            `json:"late,omitzero"`    // a check that was made later got here first: it says what ran before
 }
 
-func reportOf(r trust.Report, counts bool) auditedReport {
-	a := auditedReport{Running{r.Sequence, r.ImageDigest}, r.Nonce, r.Target, r.Reason, r.Detail, nil}
+func reportOf(r trust.Report, counts, late bool) auditedReport {
+	a := auditedReport{Running{r.Sequence, r.ImageDigest}, r.Nonce, r.Target, r.Reason, r.Detail, nil, late}
 	if r.Event == trust.EventConfirmed {
 		a.Counts = &counts
 	}
