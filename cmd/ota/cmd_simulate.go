@@ -93,7 +93,7 @@ func (o *simulateOptions) run(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	if err := o.env.PrintData(sum, summaryRecord(sum)); err != nil {
+	if err := o.env.PrintData(sum, simulationRecord(sum)); err != nil {
 		return err
 	}
 	if sum.Refused+sum.Broken > 0 {
@@ -168,7 +168,7 @@ func versionsText(versions map[string]int64) string {
 	return strings.Join(parts, ", ")
 }
 
-func summaryRecord(s simulate.Summary) record.Record {
+func simulationRecord(s simulate.Summary) record.Record {
 	count := func(n int64) string { return strconv.FormatInt(n, 10) }
 	r := record.Record{
 		{Name: "devices", Value: strconv.Itoa(s.Devices)},
