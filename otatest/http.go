@@ -16,7 +16,7 @@ import (
 // other.
 func (s *System) HTTPClient() *http.Client {
 	want := s.Fingerprint
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+	var transport http.RoundTripper = &http.Transport{TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, // replaced by VerifyConnection
 		VerifyConnection: func(state tls.ConnectionState) error {
 			sum := sha256.Sum256(state.PeerCertificates[0].Raw)
@@ -25,7 +25,11 @@ func (s *System) HTTPClient() *http.Client {
 			}
 			return nil
 		},
-	}}}
+	}}
+	if s.wrap != nil {
+		transport = s.wrap(transport)
+	}
+	return &http.Client{Transport: transport}
 }
 
 // DeviceKeys returns the keys of a device.

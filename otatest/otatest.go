@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"net/http"
 	"testing"
 	"time"
 
@@ -34,6 +35,9 @@ const (
 type Options struct {
 	Config    func(*server.Config) // the last word on the server's configuration
 	Algorithm trust.Algorithm      // of all keys; 0: Ed25519, because it is fast to make
+	// Wrap is put around the transport of HTTPClient and Remote, to watch what
+	// travels; nil: nothing is.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // A System is a vendor with a running server.
@@ -50,6 +54,7 @@ type System struct {
 	Keys    trust.KeyRing
 
 	t    testing.TB
+	wrap func(http.RoundTripper) http.RoundTripper
 	next uint32 // release number
 }
 
@@ -63,7 +68,7 @@ func New(t testing.TB, options ...Options) *System {
 	if o.Algorithm == 0 {
 		o.Algorithm = trust.Ed25519
 	}
-	s := &System{t: t}
+	s := &System{t: t, wrap: o.Wrap}
 	s.makeKeys(o.Algorithm)
 	s.start(o)
 	_, err := s.Management().AddKeyset(t.Context(), trust.Bundle{Keysets: [][]byte{s.Keyset}, Keys: s.Keys})
@@ -144,7 +149,7 @@ func (s *System) Management() api.Management { return s.Server.Management("otate
 // Remote returns the management interface over HTTPS.
 func (s *System) Remote() *api.Client {
 	s.t.Helper()
-	c, err := api.NewClient(api.ClientConfig{URL: s.URL, Token: apiToken(s.Token), Fingerprint: s.Fingerprint})
+	c, err := api.NewClient(api.ClientConfig{URL: s.URL, Token: apiToken(s.Token), Fingerprint: s.Fingerprint, Wrap: s.wrap})
 	s.must(err, "make client")
 	return c
 }

@@ -36,8 +36,8 @@ func ref(id string) fleet.Ref { return fleet.Ref{DeviceType: otatest.DeviceType,
 
 // each runs a test against both implementations of Management.
 func each(t *testing.T, test func(t *testing.T, s *otatest.System, m api.Management)) {
-	t.Run("local", func(t *testing.T) { s := otatest.New(t); test(t, s, s.Management()) })
-	t.Run("over HTTPS", func(t *testing.T) { s := otatest.New(t); test(t, s, s.Remote()) })
+	t.Run("local", func(t *testing.T) { s := newSystem(t); test(t, s, s.Management()) })
+	t.Run("over HTTPS", func(t *testing.T) { s := newSystem(t); test(t, s, s.Remote()) })
 }
 
 func must[T any](v T, err error) func(*testing.T) T {
@@ -200,7 +200,7 @@ func TestErrorsAreTheSameOnBothSides(t *testing.T) {
 }
 
 func TestARoleAllowsWhatItShouldAndNoMore(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	image := []byte("image")
 	release := s.Publish("1.0.0", image)
 	s.Device("dev-1")
@@ -291,7 +291,7 @@ func TestARoleAllowsWhatItShouldAndNoMore(t *testing.T) {
 }
 
 func TestWhoHasNoTokenGetsNowhereAndIsSlowedDown(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	client := func(token string) *api.Client {
 		return must(api.NewClient(api.ClientConfig{URL: s.URL, Token: auth.Token(token), Fingerprint: s.Fingerprint}))(t)
 	}
@@ -316,7 +316,7 @@ func TestWhoHasNoTokenGetsNowhereAndIsSlowedDown(t *testing.T) {
 }
 
 func TestAViewerCannotFillTheLogWithRefusals(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	token := must(s.Management().AddToken(t.Context(), auth.NewOperator{Name: "curious", Role: auth.Viewer}))(t)
 	m := must(api.NewClient(api.ClientConfig{URL: s.URL, Token: token, Fingerprint: s.Fingerprint}))(t)
 	for range 100 {
@@ -331,7 +331,7 @@ func TestAViewerCannotFillTheLogWithRefusals(t *testing.T) {
 }
 
 func TestAnotherServerIsNotSpokenTo(t *testing.T) {
-	s, other := otatest.New(t), otatest.New(t)
+	s, other := newSystem(t), newSystem(t)
 	m := must(api.NewClient(api.ClientConfig{URL: s.URL, Token: auth.Token(s.Token), Fingerprint: other.Fingerprint}))(t)
 	if _, err := m.Info(t.Context()); !errors.Is(err, api.ErrFingerprint) {
 		t.Errorf("another certificate: %v", err)
@@ -346,7 +346,7 @@ func TestAnotherServerIsNotSpokenTo(t *testing.T) {
 }
 
 func TestTheAPIIsStrict(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	do := func(method, path, contentType, body string) int {
 		t.Helper()
 		req := must(http.NewRequest(method, s.URL+path, strings.NewReader(body)))(t)
@@ -418,7 +418,7 @@ func (p *pipe) serve(t *testing.T) {
 }
 
 func TestAnUploadGoesOnAfterTheConnectionBroke(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer listener.Close()
 	p := &pipe{Listener: listener, target: strings.TrimPrefix(s.URL, "https://")}
@@ -491,7 +491,7 @@ func call(t *testing.T, s *otatest.System, method, path, body string, header htt
 
 func TestAskingWhereAnUploadStandsChangesNothing(t *testing.T) {
 	place.OnFiles(t)
-	s := otatest.New(t)
+	s := newSystem(t)
 	path := "/api/v1/uploads/" + manifest.Digest(sha256.Sum256([]byte("0123456789"))).String()
 	uploads := filepath.Join(s.Server.Repository().Dir(), "blobs")
 	files := func() (names []string) {
@@ -534,7 +534,7 @@ func TestAskingWhereAnUploadStandsChangesNothing(t *testing.T) {
 }
 
 func TestAReleaseThatIsRefusedBeforeItsImageTravelsIsOnRecord(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	bundle := trust.Bundle{Manifest: signed(t, s.Manifest("1.0.0", []byte("image")))}
 	if err := s.Remote().CheckRelease(t.Context(), bundle); !errors.Is(err, repository.ErrUnsigned) {
 		t.Fatal(err)
@@ -549,7 +549,7 @@ func TestAReleaseThatIsRefusedBeforeItsImageTravelsIsOnRecord(t *testing.T) {
 }
 
 func TestALifeTooLongToCountDoesNotBecomeAnotherOne(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	json := http.Header{"Content-Type": {"application/json"}}
 	// 2^55 seconds are 0 nanoseconds in 64 bits, and 0 is for ever.
 	body := `{"name":"long","role":"viewer","valid_seconds":36028797018963968}`
@@ -568,7 +568,7 @@ func TestALifeTooLongToCountDoesNotBecomeAnotherOne(t *testing.T) {
 }
 
 func TestAWrongMethodIsToldWhichThereAre(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	resp, body := call(t, s, "PUT", "/api/v1/devices", "", nil)
 	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD, POST" {
 		t.Errorf("status %d, Allow %q: %s", resp.StatusCode, resp.Header.Get("Allow"), body)

@@ -35,6 +35,8 @@ type ClientConfig struct {
 	// serve` prints it. With it, neither name nor issuer nor expiry matter.
 	Fingerprint string
 	Roots       *x509.CertPool // without a fingerprint; nil: those of the system
+	// Wrap is put around the transport, to watch what travels; nil: nothing is.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // A Client manages a server over HTTPS.
@@ -71,8 +73,12 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 
 		ExpectContinueTimeout: 5 * time.Second,
 	}
+	var travel http.RoundTripper = transport
+	if cfg.Wrap != nil {
+		travel = cfg.Wrap(transport)
+	}
 	return &Client{base: strings.TrimSuffix(u.String(), "/"), token: cfg.Token, http: &http.Client{
-		Transport: transport,
+		Transport: travel,
 		// A redirect would carry the token to another host, which nobody pinned.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil

@@ -305,7 +305,7 @@ func (w *world) try(b bearer, method, path, contentType, body string) (int, stri
 // Everybody × everything: who may can, who may not gets nothing and changes
 // nothing, and both are on record.
 func TestWhoMayDoWhat(t *testing.T) {
-	served := api.NewHandler(api.NewService(api.Config{Repository: newWorld(t).Server.Repository()}), http.NotFoundHandler()).Routes()
+	served := newHandler(t).Routes()
 	listed := map[api.Route]bool{}
 	for _, r := range rights {
 		listed[r.route] = true

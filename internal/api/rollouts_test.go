@@ -78,7 +78,7 @@ func TestTheSettingsOfADeviceType(t *testing.T) {
 }
 
 func TestACriticalTypeNeedsASecondPerson(t *testing.T) {
-	s := otatest.New(t)
+	s := newSystem(t)
 	ctx, alice, bob := t.Context(), s.Server.Management("alice"), s.Server.Management("bob")
 	waitsForRollouts(t, alice, true)
 	must(alice.CreateRollout(ctx, spec("spring", s.Publish("1.0.0", []byte("one")))))(t)
