@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/backup"
 	"github.com/secure-ota/secure-ota/internal/cli/hint"
 	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/fleet"
@@ -33,6 +34,12 @@ func onlineHints() []hint.Entry {
 		{Err: repository.ErrMoved, Hint: "end the servers of the source, make a new empty target, and migrate again"},
 		{Err: auth.ErrOtherSecret, Hint: "copy the directory secrets of a replica that works, with its modes: docs/operations-storage.md"},
 		{Err: errUnsound, Hint: "restore what is damaged from a backup; ota fsck --repair removes harmless leftovers"},
+		{Err: backup.ErrIncomplete, Hint: "it was cut off while it was made or carried: use another backup; nothing was restored"},
+		{Err: backup.ErrDamaged, Hint: "use another backup; nothing was restored"},
+		{Err: backup.ErrUnsound, Hint: "use another backup, or unpack this one (tar xf) and ask ota fsck what is wrong; nothing was restored"},
+		{Err: backup.ErrPassphrase, Hint: "it was made with another passphrase; age -d opens secrets.tar.age, too"},
+		{Err: backup.ErrNeedsOne, Hint: "set OTA_PASSPHRASE, or give --passphrase-file"},
+		{Err: backup.ErrOccupied, Hint: "name a directory that is empty or not there; nothing was changed"},
 		{Err: errUnwell, Hint: "do what stands in the last column, then run ota doctor again"},
 		{Err: home.ErrNoServer, Hint: "ota login URL --fingerprint HEX stores a token; OTA_TOKEN is used without it"},
 		{Err: api.ErrFingerprint, Hint: "compare with what ota serve prints; if the server did not change, somebody is in between: do not go on"},

@@ -88,6 +88,8 @@ func onlineCommands(e *env.Env) []command.Lazy {
 				auditListCommand(e), auditVerifyCommand(e), auditCheckpointCommand(e), auditExportCommand(e), auditKeyCommand(e))
 		}},
 		{Name: "report", Make: func() *cobra.Command { return reportCommand(e) }},
+		{Name: "backup", Make: func() *cobra.Command { return backupCommand(e) }},
+		{Name: "restore", Make: func() *cobra.Command { return restoreCommand(e) }},
 		{Name: "fsck", Make: func() *cobra.Command { return fsckCommand(e) }},
 		{Name: "migrate", Make: func() *cobra.Command { return migrateCommand(e) }},
 		{Name: "doctor", Make: func() *cobra.Command { return doctorCommand(e) }},

@@ -156,6 +156,22 @@ func (t *target) open(ctx context.Context) (*api.Local, error) {
 	return api.OpenLocal(ctx, cfg)
 }
 
+// dataDir returns the data directory that a flag names, or that of the home.
+func dataDir(e *env.Env, flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	h, err := e.HomeIfAny()
+	if err != nil {
+		return "", err
+	}
+	if h == nil {
+		return "", exit.Usagef("there is no home: name the data directory with --data")
+	}
+	c, err := h.ServerConfig()
+	return c.Data, err
+}
+
 // checkDir refuses a data directory that is none, or out of reach, before a file
 // in it is looked for and the error is about that.
 func checkDir(data string) error {

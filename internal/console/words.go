@@ -31,6 +31,7 @@ var phrases = map[string]string{
 	"device.download":  "began to download",
 	"enrolment.add":    "made an enrolment code for {}",
 	"token.add":        "made {}",
+	"server.restore":   "restored the server from {}",
 	"token.rotate":     "replaced the secret of {}",
 	"token.revoke":     "revoked {}",
 	"session.open":     "logged in to the console",

@@ -15,7 +15,7 @@ import (
 func TestEveryActionHasWords(t *testing.T) {
 	recorded := regexp.MustCompile(`(?:Entry\(|operate\(ctx, by, ref, |change\(ctx, e, |complain\([^"]*|e\.(?:step|open)\(ctx, a, [^"]*|refused\(ctx, |Action: *)"([a-z.]+)"`)
 	var actions []string
-	for _, dir := range []string{"../fleet", "../api", "../auth", "../rollout", "../../repository"} {
+	for _, dir := range []string{"../fleet", "../api", "../auth", "../backup", "../rollout", "../../repository"} {
 		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %v", dir, err)

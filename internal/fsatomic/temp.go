@@ -29,3 +29,8 @@ func Leftover(name string) bool {
 	random, ok := strings.CutPrefix(filepath.Base(name), tempPrefix)
 	return ok && len(random) == tempRandom && strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
+
+// TempName returns a new name beside name, for what has to be written before
+// it may have that name and is no single file of this package, such as a
+// directory. No one can guess it; [Leftover] knows it.
+func TempName(name string) (string, error) { return tempFor(name) }
