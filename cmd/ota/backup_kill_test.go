@@ -38,7 +38,7 @@ func TestAKilledBackupOrRestoreIsNeverTakenForAWholeOne(t *testing.T) {
 	took := time.Since(start)
 	whole := map[string]int{}
 	for i := range kills {
-		after := took * time.Duration(i+1) / time.Duration(kills)
+		after := took * time.Duration(3*(i+1)) / time.Duration(2*kills)
 		for form, name := range map[string]string{"directory": fmt.Sprintf("copy-%d", i), "tar": fmt.Sprintf("copy-%d.tar", i)} {
 			killAfter(t, otaCommand(dir, "backup", name, "--no-passphrase"), after)
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
