@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,10 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/repository"
 )
+
+// errNoDatabase refuses a directory that is none of a server, or of one whose
+// database is elsewhere.
+var errNoDatabase = errors.New("there is no database in it")
 
 type backupOptions struct {
 	env        *env.Env
@@ -65,6 +71,9 @@ func (o *backupOptions) run(ctx context.Context, name string) (err error) {
 	}
 	if err := checkDir(data); err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Join(data, repository.DatabaseName)); err != nil {
+		return fmt.Errorf("back up %s: %w: %w", data, errNoDatabase, err)
 	}
 	options := backup.Options{Secrets: backup.SecretsNone, Program: version, Now: o.env.Now()}
 	if !o.noSecrets {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/pb33f/libopenapi-validator/errors"
 	"github.com/pb33f/libopenapi-validator/paths"
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 
@@ -124,7 +125,7 @@ func (w *witness) hold(req *http.Request, body []byte, resp *http.Response, answ
 	}
 	if ok, errs := w.check.ValidateHttpResponse(asked, &answered); !ok {
 		for _, e := range errs {
-			w.t.Errorf("%s %s, %d: the answer is not as described: %.300s\n%.300s", req.Method, pattern, resp.StatusCode, e.Error(), answer)
+			w.t.Errorf("%s %s, %d: the answer is not as described: %s\n%.300s", req.Method, pattern, resp.StatusCode, reasons(e), answer)
 		}
 	}
 	if resp.StatusCode >= 300 {
@@ -137,9 +138,21 @@ func (w *witness) hold(req *http.Request, body []byte, resp *http.Response, answ
 	}
 	if ok, errs := w.check.ValidateHttpRequest(asked); !ok {
 		for _, e := range errs {
-			w.t.Errorf("%s %s: this was done, and is not described: %.300s\n%.300s", req.Method, pattern, e.Error(), body)
+			w.t.Errorf("%s %s: this was done, and is not described: %s\n%.300s", req.Method, pattern, reasons(e), body)
 		}
 	}
+}
+
+// reasons says what is wrong, and where.
+func reasons(e *errors.ValidationError) string {
+	if len(e.SchemaValidationErrors) == 0 {
+		return e.Reason
+	}
+	var all []string
+	for _, s := range e.SchemaValidationErrors {
+		all = append(all, s.FieldPath+": "+s.Reason)
+	}
+	return strings.Join(all, "; ")
 }
 
 func TestMain(m *testing.M) {

@@ -50,7 +50,7 @@ func create(ctx context.Context, repo *repository.Repository, to Sink, o Options
 	if err != nil {
 		return m, err
 	}
-	if err := repo.Store().Copy(ctx, copied); err != nil {
+	if err := repo.Store().Snapshot(ctx, copied); err != nil {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, fsatomic.OS().Remove(copied)) }()
@@ -142,7 +142,7 @@ func putImage(ctx context.Context, repo *repository.Repository, to Sink, i image
 	if size != i.size {
 		return fmt.Errorf("image %s: %w: it has %d bytes, not %d", i.digest, repository.ErrDamaged, size, i.size)
 	}
-	if to.link(name, f.Name()) {
+	if file, ok := f.(*os.File); ok && to.link(name, file.Name()) {
 		return nil
 	}
 	h := sha256.New()

@@ -11,16 +11,24 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
 )
 
-// Copy writes the database as it is at one moment to a new file, durably and
-// readable by its owner only. Readers and writers go on meanwhile.
-func (db *DB) Copy(ctx context.Context, path string) error {
-	if err := db.copy(ctx, path); err != nil {
-		return fmt.Errorf("copy database to %s: %w", path, explain(err))
+// ErrNoFile is wrapped by the refusal to copy a database that is no file.
+var ErrNoFile = errors.New("the database is no file of this machine")
+
+// Snapshot writes the database as it is at one moment to a new file of SQLite,
+// durably and readable by its owner only. Readers and writers go on meanwhile.
+// A database of a PostgreSQL server is refused (ErrNoFile).
+func (db *DB) Snapshot(ctx context.Context, path string) error {
+	e, ok := db.engine.(*sqliteEngine)
+	if !ok {
+		return fmt.Errorf("copy database %s: %w", db.name, ErrNoFile)
+	}
+	if err := e.copy(ctx, path); err != nil {
+		return fmt.Errorf("copy database to %s: %w", path, explain(e, err))
 	}
 	return nil
 }
 
-func (db *DB) copy(ctx context.Context, path string) (err error) {
+func (e *sqliteEngine) copy(ctx context.Context, path string) (err error) {
 	fsys := fsatomic.OS()
 	// SQLite writes into an empty file, and would make one that others can read.
 	if err := fsatomic.CreateFile(fsys, path, nil, 0o600); err != nil {
@@ -32,7 +40,7 @@ func (db *DB) copy(ctx context.Context, path string) (err error) {
 		}
 	}()
 	// A connection of its own: those that read may not write anywhere.
-	from, err := connect(db.path, 1, "journal_mode(WAL)")
+	from, err := e.pool(1, "journal_mode(WAL)")
 	if err != nil {
 		return err
 	}
