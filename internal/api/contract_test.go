@@ -68,6 +68,17 @@ func (d *description) routes() map[api.Route]bool {
 	return all
 }
 
+// queries returns the query parameters of a GET.
+func (d *description) queries(path string) (names []string) {
+	item := d.document.Paths.PathItems.GetOrZero(path)
+	for _, p := range append(item.Parameters, item.Get.Parameters...) {
+		if p.In == "query" {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
 // A witness holds what travels against the description.
 type witness struct {
 	t     *testing.T
@@ -117,7 +128,7 @@ func (w *witness) hold(req *http.Request, body []byte, resp *http.Response, answ
 		return // pages of the console, and devices, which speak in binary
 	}
 	item, _, pattern := paths.FindPath(asked, w.document, nil)
-	if item == nil || item.GetOperations().GetOrZero(strings.ToLower(req.Method)) == nil {
+	if item == nil || req.Method != strings.ToUpper(req.Method) || item.GetOperations().GetOrZero(strings.ToLower(req.Method)) == nil {
 		if resp.StatusCode < 400 {
 			w.t.Errorf("%s %s is not described, and answered with %d", req.Method, req.URL.Path, resp.StatusCode)
 		}

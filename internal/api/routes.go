@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -272,8 +273,18 @@ func filterOf(r *http.Request) (audit.Filter, error) {
 	limit, err3 := limitOf(r)
 	since, err4 := moment(r, "since")
 	until, err5 := moment(r, "until")
+	_, err6 := oneOf(r, "order", "oldest")
 	f.After, f.Before, f.Limit, f.Since, f.Until = after, before, limit, since, until
-	return f, errors.Join(err1, err2, err3, err4, err5)
+	return f, errors.Join(err1, err2, err3, err4, err5, err6)
+}
+
+// oneOf reads a query parameter that is one of a few words; absent is "".
+func oneOf[T ~string](r *http.Request, name string, words ...T) (T, error) {
+	word := T(r.URL.Query().Get(name))
+	if word != "" && !slices.Contains(words, word) {
+		return "", fmt.Errorf("%w: %s=%q: want one of %q", ErrInvalid, name, word, words)
+	}
+	return word, nil
 }
 
 // number reads a query parameter that is a decimal; absent is 0.

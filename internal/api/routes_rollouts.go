@@ -27,9 +27,13 @@ func (h *Handler) rolloutRoutes() {
 		if err != nil {
 			return err
 		}
+		state, err := oneOf(r, "state", rollout.States...)
+		if err != nil {
+			return err
+		}
 		q := r.URL.Query()
 		return answer(w)(m.Rollouts(r.Context(), rollout.Query{
-			DeviceType: q.Get("device_type"), State: rollout.State(q.Get("state")), After: q.Get("after"), Limit: limit,
+			DeviceType: q.Get("device_type"), State: state, After: q.Get("after"), Limit: limit,
 		}))
 	})
 	h.handle("GET", "/api/v1/rollouts/{name}", func(m local, w http.ResponseWriter, r *http.Request) error {
@@ -40,9 +44,13 @@ func (h *Handler) rolloutRoutes() {
 		if err != nil {
 			return err
 		}
+		state, err := oneOf(r, "state", rollout.DeviceStates...)
+		if err != nil {
+			return err
+		}
 		q := r.URL.Query()
 		return answer(w)(m.RolloutDevices(r.Context(), r.PathValue("name"), rollout.DeviceQuery{
-			State: rollout.DeviceState(q.Get("state")), After: q.Get("after"), Limit: limit,
+			State: state, After: q.Get("after"), Limit: limit,
 		}))
 	})
 	h.handle("POST", "/api/v1/rollouts/{name}/{action}", func(m local, w http.ResponseWriter, r *http.Request) error {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/reason"
@@ -17,8 +18,10 @@ type Problem struct {
 	RequestID string        `json:"request_id"`     // stands in the server's log as well
 }
 
-// WriteProblem answers with an error.
+// WriteProblem answers with an error. What an error quotes of a request may be
+// no UTF-8, which JSON cannot carry.
 func WriteProblem(w http.ResponseWriter, status int, p Problem) {
+	p.Error = strings.ToValidUTF8(p.Error, "\ufffd")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := WriteJSON(w, status, p); err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)
