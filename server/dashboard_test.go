@@ -2,12 +2,16 @@ package server_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/secure-ota/secure-ota/internal/rollout"
+	"github.com/secure-ota/secure-ota/otatest"
 )
 
 // exported returns the names of the metrics of a server that has seen a bit of
@@ -19,7 +23,14 @@ func exported(t *testing.T) map[string]bool {
 	checkIn(t, s, s.Device("dev-0001"), 1)
 	download(t, s.PlainURL, release.ImageDigest)
 	ask(t, http.DefaultClient, "GET", s.PlainURL+"/v1/nothing")
-	if _, err := s.Management().AuditCheckpoint(t.Context()); err != nil {
+	m := s.Management()
+	_, err1 := m.AuditCheckpoint(t.Context())
+	_, err2 := m.SetDeviceType(t.Context(), rollout.TypeSettings{DeviceType: otatest.DeviceType, Offer: rollout.Rollouts})
+	_, err3 := m.CreateRollout(t.Context(), rollout.Spec{
+		Name: "spring", DeviceType: otatest.DeviceType, Release: release.Identity, Stages: []rollout.Stage{{Percent: 100}},
+	})
+	_, err4 := m.ActOnRollout(t.Context(), "spring", rollout.Start, "")
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
 	ask(t, s.HTTPClient(), "GET", s.URL+"/api/v1/info", "Authorization", "Bearer "+s.Token)

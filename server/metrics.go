@@ -14,6 +14,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/protocol"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 )
 
 // monitored answers what a monitoring system asks, for the listener that is
@@ -33,6 +34,7 @@ func (s *Server) monitored(w http.ResponseWriter, r *http.Request) {
 func (s *Server) sources() metrics.Sources {
 	return metrics.Sources{
 		Devices:     s.cohorts,
+		Rollouts:    s.rolloutCounts,
 		Refreshed:   s.fleet.Refreshed,
 		Stored:      s.health.stored.Load,
 		Audit:       s.auditState,
@@ -60,6 +62,27 @@ func (s *Server) cohorts() []metrics.Cohort {
 		return strings.Compare(a.DeviceType+"/"+a.State, b.DeviceType+"/"+b.State)
 	})
 	return cohorts
+}
+
+// rolloutCounts says how far the rollouts are. Those that are under way are
+// counted device by device, which are few at a time.
+func (s *Server) rolloutCounts(ctx context.Context) (counts []metrics.Rollout, err error) {
+	list, err := s.rollouts.List(ctx, rollout.Query{Limit: api.MaxPage})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		one := metrics.Rollout{Name: r.Name, State: string(r.State)}
+		if r.State == rollout.Running || r.State == rollout.Paused || r.State == rollout.Halted {
+			c := r.Progress.Counts
+			one.Devices = map[string]int{
+				"waiting": c.Waiting, "offered": c.Offered, "downloading": c.Downloading, "installed": c.Installed, "trial": c.Trial, "confirmed": c.Confirmed,
+				"retrying": c.Retrying, "failed": c.Failed, "reverted": c.Reverted, "refused": c.Refused, "timed out": c.TimedOut,
+			}
+		}
+		counts = append(counts, one)
+	}
+	return counts, nil
 }
 
 func (s *Server) auditState(ctx context.Context) (metrics.AuditState, error) {

@@ -21,7 +21,10 @@ func scrape(m *Metrics) string {
 func TestWhatIsCountedIsWritten(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	m := New("1.2.3", Sources{
-		Devices:     func() []Cohort { return []Cohort{{"gateway", "idle", 7}, {"gateway", "offered", 1}} },
+		Devices: func() []Cohort { return []Cohort{{"gateway", "idle", 7}, {"gateway", "offered", 1}} },
+		Rollouts: func(context.Context) ([]Rollout, error) {
+			return []Rollout{{"spring", "running", map[string]int{"confirmed": 3, "failed": 1}}, {"old", "completed", nil}}, nil
+		},
 		Refreshed:   func() time.Time { return at.Add(-3 * time.Second) },
 		Stored:      func() bool { return true },
 		Audit:       func(context.Context) (AuditState, error) { return AuditState{10, 8, at}, nil },
@@ -56,6 +59,7 @@ func TestWhatIsCountedIsWritten(t *testing.T) {
 		`ota_management_request_duration_seconds_count{method="other",route="/",status="405"} 1`,
 		`ota_operator_authentication_failures_total 1`, `ota_connections_refused_total 1`, `ota_store_failures_total 1`,
 		`ota_devices{device_type="gateway",state="idle"} 7`, `ota_snapshot_age_seconds 3`, `ota_store_up 1`,
+		`ota_rollouts{state="running"} 1`, `ota_rollouts{state="completed"} 1`, `ota_rollout_devices{rollout="spring",state="confirmed"} 3`,
 		`ota_audit_records 10`, `ota_audit_unconfirmed_records 2`, `ota_audit_checkpoint_timestamp_seconds 1.8e+09`,
 		`ota_connections_open 4`, `ota_disk_free_bytes 1.073741824e+09`, `ota_tls_certificate_expiry_timestamp_seconds 1.8e+09`,
 	} {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,6 +22,12 @@ type Cohort struct {
 	Devices           int
 }
 
+// A Rollout is how far a rollout is.
+type Rollout struct {
+	Name, State string
+	Devices     map[string]int // by what they do; nil: it is over, or has not begun
+}
+
 // AuditState is how far the audit log is.
 type AuditState struct {
 	Head         int64     // number of its newest record
@@ -31,6 +39,7 @@ type AuditState struct {
 // scrape.
 type Sources struct {
 	Devices     func() []Cohort                           // sorted by type and state
+	Rollouts    func(context.Context) ([]Rollout, error)  // all of them
 	Refreshed   func() time.Time                          // when the snapshot was last known to be what the database holds
 	Stored      func() bool                               // the database answered when it was last asked
 	Audit       func(context.Context) (AuditState, error) //
@@ -78,7 +87,34 @@ func (p *pulled) write(w io.Writer) {
 			gauge(w, "ota_tls_certificate_expiry_timestamp_seconds", "end of the TLS listener's certificate, Unix time", float64(at.Unix()))
 		}
 	}
+	p.writeRollouts(w)
 	p.writeAudit(w)
+}
+
+func (p *pulled) writeRollouts(w io.Writer) {
+	if p.sources.Rollouts == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pullTimeout)
+	defer cancel()
+	all, err := p.sources.Rollouts(ctx)
+	if err != nil {
+		return
+	}
+	states := map[string]int{}
+	for _, r := range all {
+		states[r.State]++
+	}
+	head(w, "ota_rollouts", "rollouts by state")
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		fmt.Fprintf(w, "ota_rollouts{state=%q} %d\n", state, states[state])
+	}
+	head(w, "ota_rollout_devices", "devices of the rollouts that are under way, by what they do")
+	for _, r := range all {
+		for _, state := range slices.Sorted(maps.Keys(r.Devices)) {
+			fmt.Fprintf(w, "ota_rollout_devices{rollout=%q,state=%q} %d\n", r.Name, state, r.Devices[state])
+		}
+	}
 }
 
 func (p *pulled) writeAudit(w io.Writer) {
