@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/blob"
-	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/filter"
 	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/internal/rollout"
@@ -45,22 +43,13 @@ func (s *Server) sources() metrics.Sources {
 	}
 }
 
-// cohorts counts the devices by type and state.
-func (s *Server) cohorts() []metrics.Cohort {
-	counts := map[metrics.Cohort]int{}
-	for page := s.fleet.Devices("", fleet.Ref{}, api.MaxPage); len(page) > 0; page = s.fleet.Devices("", page[len(page)-1].Ref, api.MaxPage) {
-		for _, d := range page {
-			counts[metrics.Cohort{DeviceType: d.DeviceType, State: string(s.fleet.State(&d))}]++
+// cohorts counts the devices by type and state, in one pass over memory.
+func (s *Server) cohorts() (cohorts []metrics.Cohort) {
+	for _, t := range s.fleet.Summarize(&filter.Filter{}, "").Types {
+		for _, c := range t.States.Counts {
+			cohorts = append(cohorts, metrics.Cohort{DeviceType: t.DeviceType, State: c.Value, Devices: c.Devices})
 		}
 	}
-	cohorts := make([]metrics.Cohort, 0, len(counts))
-	for c, n := range counts {
-		c.Devices = n
-		cohorts = append(cohorts, c)
-	}
-	slices.SortFunc(cohorts, func(a, b metrics.Cohort) int {
-		return strings.Compare(a.DeviceType+"/"+a.State, b.DeviceType+"/"+b.State)
-	})
 	return cohorts
 }
 

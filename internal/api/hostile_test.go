@@ -80,7 +80,7 @@ func TestABodyThatIsNotTheOneDescribedIsRefused(t *testing.T) {
 	bodies := 0
 	for _, r := range rights {
 		path, contentType, body := r.ask(i.world)
-		if contentType != "application/json" {
+		if contentType != "application/json" || r.action == "sbom.add" { // a file of others, who say what is in it
 			continue
 		}
 		bodies++

@@ -38,7 +38,7 @@ type AuditState struct {
 // Sources are read by a scrape. What is nil, or fails, has no metric in that
 // scrape.
 type Sources struct {
-	Devices     func() []Cohort                           // sorted by type and state
+	Devices     func() []Cohort                           // by type
 	Rollouts    func(context.Context) ([]Rollout, error)  // all of them
 	Refreshed   func() time.Time                          // when the snapshot was last known to be what the database holds
 	Stored      func() bool                               // the database answered when it was last asked
