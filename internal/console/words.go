@@ -30,6 +30,8 @@ var phrases = map[string]string{
 	"device.offer":     "was offered a release",
 	"device.download":  "began to download",
 	"enrolment.add":    "made an enrolment code for {}",
+	"secret.add":       "noted the fingerprint of {}",
+	"storage.migrate":  "moved everything to another database",
 	"token.add":        "made {}",
 	"server.restore":   "restored the server from {}",
 	"secret.add":       "noted {}",

@@ -374,6 +374,7 @@ func TestEnrollingAgainRefusesTheOldKeysAndStartsTheNonceAgain(t *testing.T) {
 }
 
 func TestALostMasterIsNotReplaced(t *testing.T) {
+	place.OnFiles(t) // else a server without it does not begin
 	s := otatest.New(t)
 	s.Device("dev-0001")
 	master := filepath.Join(s.Server.Repository().Dir(), "secrets", "fleet-"+otatest.DeviceType+".key")

@@ -29,14 +29,14 @@ func (f *Fleet) ensureMaster(ctx context.Context, deviceType string) error {
 		}
 		return err
 	}
-	_, err = f.cfg.Masters.Load(deviceType)
-	if errors.Is(err, auth.ErrNoMaster) && !keyed {
+	err = f.agreeOnMaster(ctx, deviceType)
+	switch {
+	case errors.Is(err, auth.ErrNoMaster) && keyed: // made by another replica
+		return fmt.Errorf("%w: %w", auth.ErrOtherSecret, err)
+	case errors.Is(err, auth.ErrNoMaster):
 		return f.createSharedMaster(ctx, deviceType)
 	}
-	if err != nil {
-		return err
-	}
-	return f.agreeOnMaster(ctx, deviceType)
+	return err
 }
 
 // createSharedMaster makes a master unless another replica has: two masters of
