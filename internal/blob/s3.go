@@ -9,9 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
+	"github.com/secure-ota/secure-ota/internal/s3"
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
@@ -49,7 +48,7 @@ const (
 // renaming, the store does here. It is safe for concurrent use, and other
 // processes may use the same bucket.
 type S3 struct {
-	core   *minio.Core
+	client *s3.Client
 	loc    s3Location
 	cfg    S3Config
 	copies *cache // nil: none
@@ -71,11 +70,7 @@ func OpenS3(ctx context.Context, location string, cfg S3Config) (*S3, error) {
 	if cfg.MaxSize == 0 {
 		cfg.MaxSize = manifest.MaxImageSize
 	}
-	core, err := loc.client()
-	if err != nil {
-		return nil, fmt.Errorf("open images at %s: %w", location, err)
-	}
-	s := &S3{core: core, loc: loc, cfg: cfg, busy: map[manifest.Digest]bool{}}
+	s := &S3{client: loc.client(), loc: loc, cfg: cfg, busy: map[manifest.Digest]bool{}}
 	if err := s.reachable(ctx); err != nil {
 		return nil, fmt.Errorf("open images at %s: %w", location, err)
 	}
@@ -94,11 +89,11 @@ func OpenS3(ctx context.Context, location string, cfg S3Config) (*S3, error) {
 func (s *S3) reachable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, smallPatience/2)
 	defer cancel()
-	exists, err := s.core.BucketExists(ctx, s.loc.bucket)
-	if err = explainS3(err); errors.Is(err, ErrUnavailable) {
+	err := explainS3(s.client.CheckBucket(ctx))
+	switch {
+	case errors.Is(err, ErrUnavailable):
 		return nil
-	}
-	if err == nil && !exists {
+	case errors.Is(err, ErrNotFound): // the answer has no words
 		return errNoBucket
 	}
 	return err
@@ -109,6 +104,7 @@ func (s *S3) Close() error {
 	if s.copies != nil {
 		s.copies.close()
 	}
+	s.client.Close()
 	if s.cfg.Claims != nil {
 		return s.cfg.Claims.Close()
 	}
@@ -153,7 +149,7 @@ func (s *S3) put(ctx context.Context, digest manifest.Digest, size int64, r io.R
 func (s *S3) Stat(digest manifest.Digest) (int64, error) {
 	ctx, cancel := small(context.Background())
 	defer cancel()
-	info, err := s.core.StatObject(ctx, s.loc.bucket, s.key(digest), minio.StatObjectOptions{})
+	info, err := s.client.Head(ctx, s.key(digest))
 	if err != nil {
 		return 0, fmt.Errorf("blob %s: %w", digest, explainS3(err))
 	}
@@ -162,7 +158,7 @@ func (s *S3) Stat(digest manifest.Digest) (int64, error) {
 
 // Verify is Dir.Verify. It reads what the store has, not the copy.
 func (s *S3) Verify(ctx context.Context, digest manifest.Digest) (Sums, error) {
-	f, size, err := s.fetch(ctx, digest)
+	f, size, err := s.stream(ctx, digest)
 	if err != nil {
 		return Sums{}, err
 	}
@@ -174,19 +170,6 @@ func (s *S3) Verify(ctx context.Context, digest manifest.Digest) (Sums, error) {
 	return sums, nil
 }
 
-// fetch opens the stored object.
-func (s *S3) fetch(ctx context.Context, digest manifest.Digest) (*minio.Object, int64, error) {
-	object, err := s.core.Client.GetObject(ctx, s.loc.bucket, s.key(digest), minio.GetObjectOptions{})
-	if err != nil {
-		return nil, 0, fmt.Errorf("open blob %s: %w", digest, explainS3(err))
-	}
-	info, err := object.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("open blob %s: %w", digest, explainS3(err)), object.Close())
-	}
-	return object, info.Size, nil
-}
-
 // Remove removes a blob, and the local copy. Copies of other processes go when
 // their room is needed.
 func (s *S3) Remove(digest manifest.Digest) error {
@@ -195,7 +178,7 @@ func (s *S3) Remove(digest manifest.Digest) error {
 	}
 	ctx, cancel := small(context.Background())
 	defer cancel()
-	if err := s.core.RemoveObject(ctx, s.loc.bucket, s.key(digest), minio.RemoveObjectOptions{}); err != nil {
+	if err := s.client.Delete(ctx, s.key(digest)); err != nil {
 		return fmt.Errorf("remove blob %s: %w", digest, explainS3(err))
 	}
 	if s.copies != nil {

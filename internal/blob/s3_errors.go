@@ -9,7 +9,7 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/minio/minio-go/v7"
+	"github.com/secure-ota/secure-ota/internal/s3"
 )
 
 // explainS3 adds the sentinel that an error of the store stands for.
@@ -29,7 +29,7 @@ func sentinelOfS3(err error) error {
 	if errors.As(err, &file) {
 		return nil
 	}
-	var said minio.ErrorResponse
+	var said *s3.Error
 	if !errors.As(err, &said) {
 		var network net.Error // also of a deadline that passed
 		if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -50,13 +50,13 @@ func sentinelOfS3(err error) error {
 		return errNoBucket
 	}
 	switch {
-	case said.StatusCode == http.StatusInsufficientStorage:
+	case said.Status == http.StatusInsufficientStorage:
 		return ErrFull
-	case said.StatusCode == http.StatusForbidden:
+	case said.Status == http.StatusForbidden:
 		return fs.ErrPermission
-	case said.StatusCode == http.StatusNotFound:
+	case said.Status == http.StatusNotFound:
 		return ErrNotFound
-	case said.StatusCode >= 500:
+	case said.Status >= 500:
 		return ErrUnavailable
 	}
 	return nil

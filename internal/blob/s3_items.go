@@ -8,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
+	"github.com/secure-ota/secure-ota/internal/s3"
 	"github.com/secure-ota/secure-ota/manifest"
 )
 
@@ -19,9 +18,9 @@ func (s *S3) Items() iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel() // which ends the listing, should nobody want the rest
-		for object := range s.core.ListObjectsIter(ctx, s.loc.bucket, minio.ListObjectsOptions{Prefix: s.loc.prefix, Recursive: true}) {
-			if object.Err != nil {
-				yield(Item{}, fmt.Errorf("list images: %w", explainS3(object.Err)))
+		for object, err := range s.client.List(ctx, s.loc.prefix) {
+			if err != nil {
+				yield(Item{}, fmt.Errorf("list images: %w", explainS3(err)))
 				return
 			}
 			if !yield(s.identify(object), nil) {
@@ -37,7 +36,7 @@ func (s *S3) Items() iter.Seq2[Item, error] {
 }
 
 // identify says what an object is.
-func (s *S3) identify(object minio.ObjectInfo) Item {
+func (s *S3) identify(object s3.Object) Item {
 	item := Item{Name: "s3://" + s.loc.bucket + "/" + object.Key, Size: object.Size, ModTime: object.LastModified}
 	dir, base, _ := strings.Cut(strings.TrimPrefix(object.Key, s.loc.prefix), "/")
 	hex := strings.TrimSuffix(base, stateSuffix)
@@ -61,9 +60,9 @@ type orphan struct {
 
 func (s *S3) orphans(ctx context.Context) iter.Seq2[orphan, error] {
 	return func(yield func(orphan, error) bool) {
-		for open := range s.core.ListIncompleteUploads(ctx, s.loc.bucket, s.loc.prefix+blobsName+"/", true) {
-			if open.Err != nil {
-				yield(orphan{}, fmt.Errorf("list parts of images: %w", explainS3(open.Err)))
+		for open, err := range s.client.Uploads(ctx, s.loc.prefix+blobsName+"/") {
+			if err != nil {
+				yield(orphan{}, fmt.Errorf("list parts of images: %w", explainS3(err)))
 				return
 			}
 			digest, err := manifest.ParseDigest(strings.TrimPrefix(open.Key, s.loc.prefix+blobsName+"/"))
@@ -78,7 +77,7 @@ func (s *S3) orphans(ctx context.Context) iter.Seq2[orphan, error] {
 				yield(orphan{}, err)
 				return
 			}
-			item := Item{Kind: KindLeftover, Name: "parts of s3://" + s.loc.bucket + "/" + open.Key, Digest: digest, Size: open.Size, ModTime: open.Initiated}
+			item := Item{Kind: KindLeftover, Name: "parts of s3://" + s.loc.bucket + "/" + open.Key, Digest: digest, ModTime: open.Initiated}
 			if !yield(orphan{item, open.UploadID}, nil) {
 				return
 			}
@@ -98,7 +97,7 @@ func (s *S3) Expire(since time.Time) (removed int, err error) {
 			continue
 		}
 		err = s.exclusively(ctx, item.Digest, func() error {
-			info, err := s.core.StatObject(ctx, s.loc.bucket, s.stateKey(item.Digest), minio.StatObjectOptions{})
+			info, err := s.client.Head(ctx, s.stateKey(item.Digest))
 			if err == nil && !info.LastModified.Before(since) {
 				return ErrBusy
 			}

@@ -2,17 +2,15 @@ package blob
 
 import (
 	"fmt"
-	"net"
-	"net/http"
+	"maps"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/secure-ota/secure-ota/internal/s3"
 )
 
 // DefaultCache is how many bytes of the local disk copies of images take
@@ -24,7 +22,7 @@ type s3Location struct {
 	bucket, prefix string
 	endpoint       *url.URL
 	region         string
-	credentials    string // empty: the environment, then the shared file; "iam"; or a file
+	credentials    string // a file; empty: the environment, then the shared file
 	cache          int64  // bytes
 }
 
@@ -50,7 +48,7 @@ func parseS3(location string) (s3Location, error) {
 		l.prefix += "/"
 	}
 	query := u.Query()
-	for _, name := range slices.Sorted(mapKeys(query)) {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
 		value := query.Get(name)
 		switch name {
 		case "endpoint":
@@ -74,16 +72,6 @@ func parseS3(location string) (s3Location, error) {
 	return l, nil
 }
 
-func mapKeys(query url.Values) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for name := range query {
-			if !yield(name) {
-				return
-			}
-		}
-	}
-}
-
 func parseEndpoint(value string) (*url.URL, error) {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
@@ -100,32 +88,8 @@ func parseCache(value string) (int64, error) {
 	return n << 20, nil
 }
 
-// Limits of a conversation with the store. It fails soon where nobody answers,
-// so that what is asked for next finds its way around it.
-const (
-	s3Dial    = 3 * time.Second
-	s3Header  = 30 * time.Second // until the answer begins: a large upload is put together meanwhile
-	s3Retries = 3
-)
-
-func (l s3Location) client() (*minio.Core, error) {
-	dialer := &net.Dialer{Timeout: s3Dial, KeepAlive: 15 * time.Second}
-	return minio.NewCore(l.endpoint.Host, &minio.Options{
-		Creds: l.provider(), Secure: l.endpoint.Scheme == "https", Region: l.region, MaxRetries: s3Retries,
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSHandshakeTimeout: s3Dial,
-			ResponseHeaderTimeout: s3Header, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute,
-			DisableCompression: true, // images are sent as they are
-		},
+func (l s3Location) client() *s3.Client {
+	return s3.New(s3.Config{
+		Endpoint: l.endpoint, Region: l.region, Bucket: l.bucket, Credentials: s3.NewCredentials(l.credentials, os.Getenv),
 	})
-}
-
-func (l s3Location) provider() *credentials.Credentials {
-	switch l.credentials {
-	case "":
-		return credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}})
-	case "iam":
-		return credentials.NewIAM("")
-	}
-	return credentials.NewFileAWSCredentials(l.credentials, "")
 }

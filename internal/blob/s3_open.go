@@ -21,7 +21,7 @@ const copyPatience = 3 * time.Second
 // reach.
 func (s *S3) Open(digest manifest.Digest) (io.ReadSeekCloser, int64, error) {
 	if s.copies == nil {
-		return s.stream(digest)
+		return s.stream(context.Background(), digest)
 	}
 	f, size, err := s.copies.open(digest)
 	if err == nil {
@@ -29,17 +29,11 @@ func (s *S3) Open(digest manifest.Digest) (io.ReadSeekCloser, int64, error) {
 	}
 	timeout := time.NewTimer(copyPatience)
 	defer timeout.Stop()
-	filling := s.copies.fill(digest, func(ctx context.Context) (io.ReadCloser, int64, error) {
-		object, size, err := s.fetch(ctx, digest)
-		if err != nil {
-			return nil, 0, err // and no *minio.Object that is nil
-		}
-		return object, size, nil
-	})
+	filling := s.copies.fill(digest, func(ctx context.Context) (io.ReadCloser, int64, error) { return s.stream(ctx, digest) })
 	select {
 	case <-filling.done:
 	case <-timeout.C:
-		return s.stream(digest)
+		return s.stream(context.Background(), digest)
 	}
 	switch {
 	case filling.err == nil:
@@ -47,13 +41,5 @@ func (s *S3) Open(digest manifest.Digest) (io.ReadSeekCloser, int64, error) {
 	case errors.Is(filling.err, ErrNotFound), errors.Is(filling.err, ErrDigest), errors.Is(filling.err, ErrUnavailable):
 		return nil, 0, filling.err
 	}
-	return s.stream(digest) // it does not fit, for instance
-}
-
-func (s *S3) stream(digest manifest.Digest) (io.ReadSeekCloser, int64, error) {
-	object, size, err := s.fetch(context.Background(), digest)
-	if err != nil {
-		return nil, 0, err
-	}
-	return object, size, nil
+	return s.stream(context.Background(), digest) // it does not fit, for instance
 }

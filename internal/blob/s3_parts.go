@@ -1,18 +1,14 @@
 package blob
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"slices"
-
-	"github.com/minio/minio-go/v7"
 
 	"github.com/secure-ota/secure-ota/manifest"
 )
@@ -75,7 +71,7 @@ func (w *partWriter) write(ctx context.Context, p []byte) error {
 func (w *partWriter) send(ctx context.Context) (err error) {
 	if w.uploadID == "" {
 		small, cancel := small(ctx)
-		w.uploadID, err = w.s.core.NewMultipartUpload(small, w.s.loc.bucket, w.s.key(w.digest), objectOptions)
+		w.uploadID, err = w.s.client.CreateUpload(small, w.s.key(w.digest))
 		cancel()
 		if err != nil {
 			return err
@@ -83,13 +79,12 @@ func (w *partWriter) send(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, partPatience)
 	defer cancel()
-	part, err := w.s.core.PutObjectPart(ctx, w.s.loc.bucket, w.s.key(w.digest), w.uploadID, len(w.etags)+1,
-		bytes.NewReader(w.tail), int64(len(w.tail)), minio.PutObjectPartOptions{Sha256Hex: hexSHA256(w.tail)})
+	etag, err := w.s.client.PutPart(ctx, w.s.key(w.digest), w.uploadID, len(w.etags)+1, w.tail)
 	if err != nil {
 		return err
 	}
 	w.hash(w.tail)
-	w.etags = append(w.etags, part.ETag)
+	w.etags = append(w.etags, etag)
 	w.tail = w.tail[:0]
 	return nil
 }
@@ -114,14 +109,9 @@ func (w *partWriter) finish(ctx context.Context) (Sums, error) {
 	if err := sums.check(w.digest, w.size); err != nil {
 		return Sums{}, err
 	}
-	var parts []minio.CompletePart
-	for i, etag := range w.etags {
-		parts = append(parts, minio.CompletePart{PartNumber: i + 1, ETag: etag})
-	}
 	ctx, cancel := context.WithTimeout(ctx, partPatience)
 	defer cancel()
-	_, err := w.s.core.CompleteMultipartUpload(ctx, w.s.loc.bucket, w.s.key(w.digest), w.uploadID, parts, objectOptions)
-	return sums, err
+	return sums, w.s.client.CompleteUpload(ctx, w.s.key(w.digest), w.uploadID, w.etags)
 }
 
 func (w *partWriter) finishSmall(ctx context.Context) (Sums, error) {
@@ -152,7 +142,7 @@ func (s *S3) abortParts(ctx context.Context, digest manifest.Digest, uploadID st
 	}
 	ctx, cancel := small(context.WithoutCancel(ctx))
 	defer cancel()
-	err := explainS3(s.core.AbortMultipartUpload(ctx, s.loc.bucket, s.key(digest), uploadID))
+	err := explainS3(s.client.AbortUpload(ctx, s.key(digest), uploadID))
 	if errors.Is(err, ErrNoUpload) || errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -166,15 +156,7 @@ func (s *S3) abortParts(ctx context.Context, digest manifest.Digest, uploadID st
 func (s *S3) putSmall(ctx context.Context, key string, content []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, partPatience)
 	defer cancel()
-	_, err := s.core.PutObject(ctx, s.loc.bucket, key, bytes.NewReader(content), int64(len(content)), "", hexSHA256(content), objectOptions)
-	return err
-}
-
-var objectOptions = minio.PutObjectOptions{ContentType: "application/octet-stream"}
-
-func hexSHA256(p []byte) string {
-	sum := sha256.Sum256(p)
-	return hex.EncodeToString(sum[:])
+	return s.client.Put(ctx, key, content)
 }
 
 // save returns where the writer stands, to be continued by another process.

@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/go-json-experiment/json"
-	"github.com/minio/minio-go/v7"
 
 	"github.com/secure-ota/secure-ota/manifest"
 )
@@ -67,7 +66,7 @@ func (s *S3) stateKey(digest manifest.Digest) string {
 func (s *S3) readState(ctx context.Context, digest manifest.Digest) (s3State, error) {
 	ctx, cancel := context.WithTimeout(ctx, partPatience)
 	defer cancel()
-	body, _, _, err := s.core.GetObject(ctx, s.loc.bucket, s.stateKey(digest), minio.GetObjectOptions{})
+	body, err := s.client.Get(ctx, s.stateKey(digest), 0)
 	if err = explainS3(err); errors.Is(err, ErrNotFound) {
 		return s3State{}, ErrNoUpload
 	}
@@ -102,5 +101,5 @@ func (s *S3) discard(ctx context.Context, digest manifest.Digest) error {
 	}
 	ctx, cancel := small(context.WithoutCancel(ctx))
 	defer cancel()
-	return s.core.RemoveObject(ctx, s.loc.bucket, s.stateKey(digest), minio.RemoveObjectOptions{})
+	return s.client.Delete(ctx, s.stateKey(digest))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,10 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
-
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
+	"github.com/secure-ota/secure-ota/internal/s3"
 )
 
 // Credentials of every test server.
@@ -152,13 +151,13 @@ func (s *Server) Bucket(t testing.TB) string {
 	t.Helper()
 	os.Setenv("AWS_ACCESS_KEY_ID", AccessKey) // for the whole process: all servers have the same
 	os.Setenv("AWS_SECRET_ACCESS_KEY", SecretKey)
-	client, err := minio.New(s.address, &minio.Options{Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: "us-east-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.buckets++
 	name := fmt.Sprintf("bucket-%d", s.buckets)
-	if err := client.MakeBucket(context.Background(), name, minio.MakeBucketOptions{Region: "us-east-1"}); err != nil {
+	client := s3.New(s3.Config{
+		Endpoint: &url.URL{Scheme: "http", Host: s.address}, Region: "us-east-1", Bucket: name, Credentials: s3.NewCredentials("", os.Getenv),
+	})
+	defer client.Close()
+	if err := client.CreateBucket(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("s3://%s/some/prefix?endpoint=http://%s&region=us-east-1", name, s.address)
