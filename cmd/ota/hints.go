@@ -11,6 +11,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/inventory"
 	"github.com/secure-ota/secure-ota/internal/report"
 	"github.com/secure-ota/secure-ota/internal/rollout"
+	"github.com/secure-ota/secure-ota/internal/s3"
 	"github.com/secure-ota/secure-ota/internal/sbom"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
@@ -28,6 +29,7 @@ func onlineHints() []hint.Entry {
 		{Err: errInterrupted, Hint: "run the same command again; an upload goes on where it broke off"},
 		{Err: errForeignCheckpoint, Hint: "it is of another server, or the audit key was replaced: ota inspect FILE shows whose it is"},
 		{Err: errJump, Hint: "if it is true, say which number comes next: --sequence EPOCH.NUMBER"},
+		{Err: s3.ErrCredentials, Hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file in the location: &credentials=FILE"},
 		{Err: repository.ErrUnavailable, Hint: "see that the server is running and reachable, and that its address is right; what was not acknowledged did not happen: try again"},
 		{Err: repository.ErrNotEmpty, Hint: "migrate into an empty database: make a new one, or a new schema (?search_path=NAME)"},
 		{Err: repository.ErrIncomplete, Hint: "run the same ota migrate again: it goes on where it broke off"},

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ var ErrCredentials = errors.New("no S3 credentials")
 // it, with the profile that AWS_PROFILE names.
 type Credentials struct {
 	file   string // empty: the environment
+	chosen bool   // the file was named
 	getenv func(string) string
 
 	mu   sync.Mutex
@@ -35,13 +37,14 @@ const rereadAfter = time.Minute
 // from the environment, or from the file that AWS_SHARED_CREDENTIALS_FILE
 // names, ~/.aws/credentials if none.
 func NewCredentials(file string, getenv func(string) string) *Credentials {
+	chosen := file != ""
 	if file == "" && getenv("AWS_ACCESS_KEY_ID") == "" {
 		file = getenv("AWS_SHARED_CREDENTIALS_FILE")
 		if file == "" {
 			file = filepath.Join(getenv("HOME"), ".aws", "credentials")
 		}
 	}
-	return &Credentials{file: file, getenv: getenv}
+	return &Credentials{file: file, chosen: chosen, getenv: getenv}
 }
 
 // A secret signs requests.
@@ -64,6 +67,9 @@ func (c *Credentials) get() (secret, error) {
 		return c.have, nil
 	}
 	text, err := os.ReadFile(c.file)
+	if errors.Is(err, fs.ErrNotExist) && !c.chosen {
+		return secret{}, fmt.Errorf("%w: AWS_ACCESS_KEY_ID is not set, and there is no file %s", ErrCredentials, c.file)
+	}
 	if err != nil {
 		return secret{}, fmt.Errorf("%w: %w", ErrCredentials, err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"strings"
 	"sync"
 	"time"
 )
@@ -36,11 +37,22 @@ func (c *calmedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	conn, err := c.Connector.Connect(ctx)
-	if err != nil && ctx.Err() == nil { // else it is the caller who gave up
+	if err == nil {
+		return conn, nil
+	}
+	err = oneLine{err}
+	if ctx.Err() == nil { // else it is the caller who gave up
 		c.calm.note(err)
 	}
-	return conn, err
+	return nil, err
 }
+
+// oneLine is an error whose words, one line for each address that was tried,
+// stand on one.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Unwrap() error { return e.error }
 
 func (c *calmConnector) standing() error {
 	c.mu.Lock()
