@@ -29,7 +29,7 @@ func fleetSummaryCommand(e *env.Env) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return e.PrintData(sum, summaryRecord(sum, label))
+				return e.PrintData(sum, fleetSummaryRecord(sum, label))
 			})
 		},
 	}
@@ -39,7 +39,7 @@ func fleetSummaryCommand(e *env.Env) *cobra.Command {
 	return cmd
 }
 
-func summaryRecord(sum fleet.Summary, label string) record.Record {
+func fleetSummaryRecord(sum fleet.Summary, label string) record.Record {
 	r := record.Record{{Name: "devices", Value: sum.Devices}}
 	for _, t := range sum.Types {
 		part := record.Record{{Name: "devices", Value: t.Devices}}

@@ -16,6 +16,8 @@ import (
 var phrases = map[string]string{
 	"release.publish":  "published a release",
 	"release.withdraw": "withdrew {}",
+	"sbom.add":         "stored an SBOM",
+	"refused.sbom":     "was refused an SBOM",
 	"image.remove":     "removed {}, which no release names",
 	"keyset.add":       "published a keyset",
 	"device.add":       "added {}",
