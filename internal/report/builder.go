@@ -244,20 +244,20 @@ type typeCount struct {
 
 func (t *typeCount) add(d Device) {
 	t.Devices++
-	version, proven := "", 0
-	if n := len(d.Periods); n > 0 {
-		version = d.Periods[n-1].Version
-		if d.Periods[n-1].Proof != nil {
-			proven = 1
-		}
+	if len(d.Periods) == 0 {
+		t.Unheard++
+		return
 	}
-	count, ok := t.versions[version]
+	last := d.Periods[len(d.Periods)-1]
+	count, ok := t.versions[last.Version]
 	if !ok {
-		count = &VersionCount{Version: version}
-		t.versions[version] = count
+		count = &VersionCount{Version: last.Version}
+		t.versions[last.Version] = count
 	}
 	count.Devices++
-	count.Proven += proven
+	if last.Proof != nil {
+		count.Proven++
+	}
 }
 
 func (t *typeCount) result() Type {

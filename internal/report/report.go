@@ -43,11 +43,12 @@ type Type struct {
 	Devices    int            `json:"devices"`
 	SupportEnd string         `json:"support_end,omitempty"` // a date, as it was set last before To
 	AtEnd      []VersionCount `json:"at_end"`                // what ran at To, the most devices first
+	Unheard    int            `json:"unheard"`               // devices that said nothing that touches the range
 }
 
 // A VersionCount counts devices that ran a version.
 type VersionCount struct {
-	Version string `json:"version"` // empty: an image that is not published, or nothing was ever said
+	Version string `json:"version"` // empty: an image that is not published
 	Devices int    `json:"devices"`
 	Proven  int    `json:"proven"` // by a report of the device's own that the image proved itself
 }
