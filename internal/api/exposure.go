@@ -91,11 +91,14 @@ func (l local) Exposure(ctx context.Context, q ExposureQuery) (Exposure, error) 
 			counting[t] = count
 		}
 	}
-	l.cfg.Fleet.Each(wanted, func(d *fleet.Device) {
+	err = l.cfg.Fleet.Each(wanted, func(d *fleet.Device) {
 		if count, ok := counting[d.DeviceType]; ok && !d.Revoked {
 			count.add(d, l.cfg.Fleet.State(d))
 		}
 	})
+	if err != nil {
+		return Exposure{}, fmt.Errorf("exposure: %w", err)
+	}
 	for _, t := range slices.Sorted(maps.Keys(counting)) {
 		exposure.Types = append(exposure.Types, counting[t].result(q.Filter))
 	}

@@ -69,7 +69,7 @@ func (l local) FleetSummary(ctx context.Context, text, label string) (fleet.Summ
 			return fleet.Summary{}, fmt.Errorf("fleet summary: %w: label: %v", ErrInvalid, err)
 		}
 	}
-	return l.cfg.Fleet.Summarize(wanted, label), nil
+	return l.cfg.Fleet.Summarize(wanted, label)
 }
 
 func (l local) DeviceHistory(ctx context.Context, ref fleet.Ref, q HistoryQuery) ([]LifeEvent, error) {

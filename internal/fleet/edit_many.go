@@ -56,6 +56,9 @@ func (f *Fleet) EditMany(ctx context.Context, by auth.Actor, m EditMany) (Edited
 	if err := m.Edit.validate(); err != nil {
 		return Edited{}, fmt.Errorf("edit devices: %w: %v", ErrInvalid, err)
 	}
+	if err := f.whole(); err != nil {
+		return Edited{}, fmt.Errorf("edit devices: %w", err)
+	}
 	refs, report, err := f.wouldEdit(m)
 	switch {
 	case err != nil:

@@ -131,6 +131,9 @@ func (o Order) compare(a, b sortKey) int {
 
 // Find returns the devices that a query selects, in its order.
 func (f *Fleet) Find(q Query) ([]Device, error) {
+	if err := f.whole(); err != nil {
+		return nil, fmt.Errorf("find devices: %w", err)
+	}
 	if q.Order.By == "" {
 		q.Order.By = ByName
 	}
@@ -176,8 +179,21 @@ func (f *Fleet) findByName(q Query) []Device {
 
 // Each calls do with every device that a filter selects now, by type and id.
 // The device is valid during the call; do must not change it.
-func (f *Fleet) Each(wanted *filter.Filter, do func(*Device)) {
+func (f *Fleet) Each(wanted *filter.Filter, do func(*Device)) error {
+	if err := f.whole(); err != nil {
+		return err
+	}
 	f.selected(wanted, func(d *Device) bool { do(d); return true })
+	return nil
+}
+
+// whole waits until all devices are in memory. What counts, lists or edits
+// would otherwise pass a part of the fleet for all of it.
+func (f *Fleet) whole() error {
+	if f.awaitLoaded(listWait); !f.isLoaded() {
+		return fmt.Errorf("devices are still being read: %w", ErrStorage)
+	}
+	return nil
 }
 
 // selected calls do with every device that a filter selects, by type and id,
@@ -192,12 +208,12 @@ func (f *Fleet) selected(wanted *filter.Filter, do func(*Device) bool) {
 
 // each calls do with every device of a type, of all types if it is empty, that
 // comes after a device in the order of type and id, until it says no. The
-// device is valid during the call.
+// device is valid during the call. The caller has seen to it that the fleet is
+// whole.
 func (f *Fleet) each(deviceType string, after Ref, do func(*Device) bool) {
 	if deviceType != "" && after.DeviceType < deviceType {
 		after = Ref{DeviceType: deviceType}
 	}
-	f.awaitLoaded(listWait)
 	for d := range f.table.after(after) {
 		if deviceType != "" && d.DeviceType != deviceType || !do(d) {
 			return

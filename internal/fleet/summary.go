@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -58,7 +59,10 @@ type Cohort struct {
 
 // Summarize counts the devices that a filter selects, in one pass. label is
 // the key of the label that is counted; empty: none is.
-func (f *Fleet) Summarize(wanted *filter.Filter, label string) Summary {
+func (f *Fleet) Summarize(wanted *filter.Filter, label string) (Summary, error) {
+	if err := f.whole(); err != nil {
+		return Summary{}, fmt.Errorf("count devices: %w", err)
+	}
 	s, c := f.subject(nil), counter{label: label, types: map[string]*typeCounter{}, cohorts: map[Cohort]*counted{}}
 	f.each("", Ref{}, func(d *Device) bool {
 		s.Device = d
@@ -67,7 +71,7 @@ func (f *Fleet) Summarize(wanted *filter.Filter, label string) Summary {
 		}
 		return true
 	})
-	return c.summary()
+	return c.summary(), nil
 }
 
 type counter struct {
