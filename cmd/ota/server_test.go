@@ -15,8 +15,8 @@ import (
 )
 
 // serverCmd is "server ARGS...": starts "ota serve" on free loopback ports as a
-// process, waits until it listens, and sets SERVER, FINGERPRINT, and on the
-// first start TOKEN. It is stopped by "stopserver", or at the end of the script.
+// process, waits until it listens, and sets SERVER, PLAIN if it has such a listener,
+// FINGERPRINT, and on the first start TOKEN. It is stopped by "stopserver", or at the end of the script.
 func serverCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "ota", append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...)
@@ -37,6 +37,7 @@ func serverCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(stop)
 	var said struct {
 		TLS         string `json:"tls"`
+		Plain       string `json:"plain"`
 		Fingerprint string `json:"fingerprint"`
 		Token       string `json:"administrator_token"`
 	}
@@ -47,6 +48,7 @@ func serverCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("ota serve said nothing: %v\n%s", err, log.String())
 	}
 	ts.Setenv("SERVER", said.TLS)
+	ts.Setenv("PLAIN", said.Plain)
 	ts.Setenv("FINGERPRINT", said.Fingerprint)
 	if said.Token != "" {
 		ts.Setenv("TOKEN", said.Token)

@@ -92,6 +92,9 @@ func (e *Engine) SetType(ctx context.Context, by auth.Actor, s TypeSettings) (Ty
 		tx.Audit().Before, tx.Audit().After = audit.JSON(before), audit.JSON(s)
 		return saveType(tx, s)
 	})
+	if err == nil {
+		err = e.Refresh(ctx) // what is published next waits for rollouts from the first check on
+	}
 	if err != nil {
 		return s, fmt.Errorf("device type %s: %w", s.DeviceType, err)
 	}

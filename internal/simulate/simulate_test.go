@@ -41,7 +41,7 @@ func TestARolloutStopsABadRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum.Bricked == 0 || sum.Bricked > 10 || sum.Confirmed != 0 {
-		t.Errorf("%d of 1,000 devices bricked, %d confirmed", sum.Bricked, sum.Confirmed)
+		t.Errorf("%d of 1,000 devices bricked, %d confirmed, %+v", sum.Bricked, sum.Confirmed, sum.Rollouts)
 	}
 	if len(sum.Rollouts) != 1 || sum.Rollouts[0].Touched > 10 {
 		t.Errorf("%+v", sum.Rollouts)
