@@ -75,7 +75,7 @@ libota-powercut-full: ## every power cut on every kind of flash
 # ---- longer campaigns --------------------------------------------------------
 
 bench: build ## benchmarks, each beside a peer or a limit in the same run
-	$(GO) test ./bench/... -count=1 -v -timeout 60m
+	OTA_BENCH=1 OTA_BENCH_WRITE=../docs/benchmarks.md $(GO) test ./bench/... -count=1 -v -timeout 120m
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 FUZZTIME ?= 30s

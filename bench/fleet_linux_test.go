@@ -24,6 +24,7 @@ type field struct {
 	deriver *trust.KeyDeriver
 	nonce   uint64
 	random  *rand.Rand
+	big     string // digest of a large image, in hex
 }
 
 var fieldImage = []byte("firmware 1.0.0")
@@ -39,7 +40,7 @@ func newField(t *testing.T, count int) *field {
 	if f.dir == "" {
 		f.dir = t.TempDir()
 	}
-	f.runs = fleet.Running{Sequence: 1<<32 | 1, Digest: sha256.Sum256(fieldImage)}
+	f.runs = fleet.Running{Sequence: 1<<32 | 2, Digest: sha256.Sum256(fieldImage)}
 	if _, err := os.Stat(filepath.Join(f.dir, "ota.db")); err != nil {
 		t.Run("make", f.make)
 	}
@@ -53,6 +54,7 @@ func newField(t *testing.T, count int) *field {
 
 func (f *field) make(t *testing.T) {
 	s := otatest.New(t, otatest.Options{Config: func(c *server.Config) { c.Dir = f.dir }})
+	s.Publish("0.9.0", bigImage(scaleOf().download))
 	s.Publish("1.0.0", fieldImage)
 	devices, err := fleet.Open(t.Context(), fleet.Config{Repository: s.Server.Repository(), Masters: auth.OpenMasters(filepath.Join(f.dir, "secrets"))})
 	if err != nil {

@@ -70,8 +70,9 @@ func (l *load) run(requests [][]byte, check func(i int, body []byte) error) erro
 	pinned.Set(clientCore)
 	unix.SchedSetaffinity(0, &pinned) // fails on a machine with one core
 	defer unix.SchedSetaffinity(0, &before)
-	for from := 0; from < len(requests); from += loadBatch {
-		batch := requests[from:min(from+loadBatch, len(requests))]
+	size := min(loadBatch, len(l.fds)) // one on each connection at a time
+	for from := 0; from < len(requests); from += size {
+		batch := requests[from:min(from+size, len(requests))]
 		for i, request := range batch {
 			if _, err := unix.Write(l.fds[(from+i)%len(l.fds)], request); err != nil {
 				return fmt.Errorf("send request %d: %w", from+i, err)

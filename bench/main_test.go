@@ -55,7 +55,9 @@ func bare() {
 func ours(dir, profile string) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	s, err := server.New(ctx, server.Config{Dir: dir, TLSAddress: server.NoTLS, PlainAddress: "127.0.0.1:0", Retry: time.Hour})
+	s, err := server.New(ctx, server.Config{
+		Dir: dir, TLSAddress: server.NoTLS, PlainAddress: "127.0.0.1:0", Retry: time.Hour, MaxConnections: 20_000,
+	})
 	if err != nil {
 		panic(err)
 	}

@@ -23,8 +23,9 @@ const (
 
 // A process is a server under measurement, pinned to one core.
 type process struct {
-	pid   int
-	first string // line of its standard output
+	pid     int
+	first   string        // line of its standard output
+	startup time.Duration // until it came
 }
 
 // start starts a pinned process, waits for its first line of output if it is
@@ -39,6 +40,7 @@ func start(t testing.TB, env []string, says bool, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +53,7 @@ func start(t testing.TB, env []string, says bool, args ...string) *process {
 		if p.first, err = bufio.NewReader(out).ReadString('\n'); err != nil {
 			t.Fatalf("%s says nothing: %v", filepath.Base(args[0]), err)
 		}
-		p.first = strings.TrimSpace(p.first)
+		p.first, p.startup = strings.TrimSpace(p.first), time.Since(began)
 	}
 	return p
 }
