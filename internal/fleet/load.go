@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,9 @@ func (f *Fleet) keepLoading(failed chan<- error) {
 		err := f.load(f.background)
 		if err == nil {
 			close(f.loaded)
+			if f.table.count.Load() > slabRows {
+				debug.FreeOSMemory() // what the reading of a large fleet left behind would stay for minutes
+			}
 			return
 		}
 		select {
