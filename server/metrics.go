@@ -43,9 +43,14 @@ func (s *Server) sources() metrics.Sources {
 	}
 }
 
-// cohorts counts the devices by type and state, in one pass over memory.
+// cohorts counts the devices by type and state, in one pass over memory. While
+// a large fleet is still being read there are none: a part is not the fleet.
 func (s *Server) cohorts() (cohorts []metrics.Cohort) {
-	for _, t := range s.fleet.Summarize(&filter.Filter{}, "").Types {
+	summary, err := s.fleet.Summarize(&filter.Filter{}, "")
+	if err != nil {
+		return nil
+	}
+	for _, t := range summary.Types {
 		for _, c := range t.States.Counts {
 			cohorts = append(cohorts, metrics.Cohort{DeviceType: t.DeviceType, State: c.Value, Devices: c.Devices})
 		}
