@@ -1,6 +1,6 @@
 # Updates: journal, slots, session, boot stage, and what proves them. Included by Makefile.
 
-UPDATE   := boot crc32 flash held info journal object slot slot_overwrite trial update
+UPDATE   := boot crc32 device flash held info journal object slot slot_overwrite trial update
 UPDATE_C := $(UPDATE:%=src/%.c)
 
 .PHONY: update-test update-test-full powercut powercut-full plant coverage ports
@@ -12,7 +12,7 @@ test: update-test ports powercut plant coverage
 UPDATE_FLAGS := $(WARN) $(INCLUDE) -DOTA_MAX_UNIT=256
 UPDATE_BASE  := $(CORE_C) src/sha256.c ports/flash_emu.c tests/signed.c
 JOURNAL_T    := $(UPDATE_BASE) $(UPDATE_C) tests/journal_test.c
-UPDATE_TESTS := tests/device.c tests/rig.c $(sort $(wildcard tests/update_*test.c)) tests/boot_test.c tests/flash_test.c tests/held_test.c
+UPDATE_TESTS := tests/device.c tests/rig.c $(sort $(wildcard tests/update_*test.c)) tests/boot_test.c tests/device_area_test.c tests/flash_test.c tests/held_test.c
 UPDATE_T     := $(UPDATE_BASE) $(UPDATE_C) $(UPDATE_TESTS)
 
 # With the fast CRC, where there is no end of runs.

@@ -1,5 +1,5 @@
 /* Maps of CBOR with numbers as keys, and numbers or strings as values: what the frames of the serial
- * line and the identity of a device are. For what nobody signs; libota has a reader of its own for what
+ * line are. For what nobody signs; libota has a reader of its own for what
  * is signed, which is stricter. */
 #ifndef PLAIN_MAP_H
 #define PLAIN_MAP_H

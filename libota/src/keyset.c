@@ -140,10 +140,11 @@ int ota_keyset_open(struct ota_keyset *ks, const struct ota_source *object)
 int ota_keyset_anchor(struct ota_keyset *ks, const struct ota_source *anchor)
 {
     struct ota_field all = {0, (uint16_t)anchor->size};
-
     int err;
 
     ota_fill(ks, 0, sizeof *ks);
+    if (anchor->size > OTA_MAX_PAYLOAD)
+        return OTA_ERR_TOO_LARGE;
     ks->from = anchor;
     err = cbor_read_payload(anchor, &all, anchor_members, COUNT(anchor_members), ks);
     ks->roots.from = anchor;

@@ -1,21 +1,14 @@
 #include "bytes.h"
 #include "crc32.h"
+#include "object.h"
 #include "ota/slot.h"
 #include "part.h"
-
-/* The head, written last: size, version, CRC of the object, CRC of the head. */
-#define HEAD 16
-
-static size_t head_size(const struct ota_area *a)
-{
-    return a->flash->unit < HEAD ? HEAD : a->flash->unit;
-}
 
 static int object_read(void *ctx, uint32_t offset, void *to, size_t size)
 {
     const struct ota_area *a = ctx;
 
-    return ota_area_read(a, (uint32_t)head_size(a) + offset, to, size);
+    return ota_area_read(a, (uint32_t)object_head_size(a) + offset, to, size);
 }
 
 /* Goes over an object, and takes it to an area if there is one. */
@@ -30,7 +23,7 @@ static int go_over(const struct ota_source *object, const struct ota_area *to, u
 
         *crc = ota_crc32(*crc, part, n);
         if (err == OTA_OK && to != NULL)
-            err = ota_area_put(to, (uint32_t)head_size(to) + at, part, n);
+            err = ota_area_put(to, (uint32_t)object_head_size(to) + at, part, n);
         if (err != OTA_OK)
             return err;
         at += (uint32_t)n;
@@ -38,6 +31,7 @@ static int go_over(const struct ota_source *object, const struct ota_area *to, u
     return OTA_OK;
 }
 
+/* The head is written last: size, version, CRC of the object, CRC of the head. */
 int ota_object_write(const struct ota_area *a, const struct ota_source *object, uint32_t version)
 {
     uint8_t head[OTA_MAX_UNIT];
@@ -45,7 +39,7 @@ int ota_object_write(const struct ota_area *a, const struct ota_source *object, 
     uint32_t crc;
     int err;
 
-    if (a->size == 0 || a->size < head_size(a) || object->size > a->size - head_size(a))
+    if (a->size == 0 || a->size < object_head_size(a) || object->size > a->size - object_head_size(a))
         return OTA_ERR_TOO_LARGE;
     err = ota_area_clear(a);
     if (err == OTA_OK)
@@ -56,7 +50,7 @@ int ota_object_write(const struct ota_area *a, const struct ota_source *object, 
     ota_store32(head + 4, version);
     ota_store32(head + 8, crc);
     ota_store32(head + 12, ota_crc32(0, head, 12));
-    err = ota_area_put(a, 0, head, HEAD);
+    err = ota_area_put(a, 0, head, OBJECT_HEAD);
     return err != OTA_OK ? err : ota_object_open(a, &written, &version);
 }
 
@@ -67,7 +61,7 @@ int ota_object_open(const struct ota_area *a, struct ota_source *object, uint32_
         const struct ota_area *from;
         void *to;
     } ctx;
-    uint8_t head[HEAD];
+    uint8_t head[OBJECT_HEAD];
     uint32_t crc;
     int err;
 
@@ -78,7 +72,7 @@ int ota_object_open(const struct ota_area *a, struct ota_source *object, uint32_
     err = ota_area_read(a, 0, head, sizeof head);
     if (err != OTA_OK)
         return err;
-    if (ota_crc32(0, head, 12) != ota_load32(head + 12) || ota_load32(head) > a->size - head_size(a))
+    if (ota_crc32(0, head, 12) != ota_load32(head + 12) || ota_load32(head) > a->size - object_head_size(a))
         return OTA_ERR_STORAGE;
     object->size = ota_load32(head);
     *version = ota_load32(head + 4);

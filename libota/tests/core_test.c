@@ -79,6 +79,15 @@ static void a_source_that_fails_is_no_verdict(void)
     EXPECT(ota_source_read(&broken, 64, &byte, 1) == OTA_ERR_MALFORMED);
 }
 
+/* Its size in 16 bits would be that of an anchor. */
+static void an_anchor_has_an_end(void)
+{
+    static const struct ota_source large = {fails, NULL, 0x10010};
+    struct ota_keyset held;
+
+    EXPECT(ota_keyset_anchor(&held, &large) == OTA_ERR_TOO_LARGE);
+}
+
 static void a_verifier_knows_its_algorithm_and_size(void)
 {
     static const struct ota_keyring none = {NULL, NULL, NULL};
@@ -239,6 +248,7 @@ int main(void)
     numbers_that_do_not_fit();
     versions_with_hyphens();
     a_source_that_fails_is_no_verdict();
+    an_anchor_has_an_end();
     a_verifier_knows_its_algorithm_and_size();
     a_prepared_key_is_reduced();
     responses_that_make_no_sense();

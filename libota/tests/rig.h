@@ -39,6 +39,7 @@ void rot_image(unsigned area);
 
 /* The tests of each file. */
 void boot_tests(void);
+void device_area_tests(void);
 void flash_tests(void);
 void held_tests(void);
 void update_cut_tests(void);

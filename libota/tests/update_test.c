@@ -15,6 +15,7 @@ int main(int argc, char **argv)
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* a sanitizer ends the program without a word of ours */
 
     flash_tests();
+    device_area_tests();
     held_tests();
     boot_tests();
     update_write_tests();

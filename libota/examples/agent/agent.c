@@ -37,7 +37,7 @@ int agent_open(struct agent *a, const struct agent_config *config, unsigned runn
 
 static OTA_NOINLINE int report(struct agent *a, enum ota_event event, int reason, const uint8_t target[OTA_SHA256_SIZE])
 {
-    const struct identity *me = a->config->identity;
+    const struct ota_identity *me = a->config->identity;
     const struct transport *t = a->config->transport;
     struct ota_device_info info;
     struct ota_report r;
@@ -76,7 +76,7 @@ static void complain(struct agent *a, int err, const uint8_t target[OTA_SHA256_S
 /* Asks the server. *answer is good only if the result is OTA_OK. */
 static OTA_NOINLINE int ask(struct agent *a, struct ota_check_response *answer)
 {
-    const struct identity *me = a->config->identity;
+    const struct ota_identity *me = a->config->identity;
     const struct transport *t = a->config->transport;
     struct transport_piece got;
     struct ota_device_info info;

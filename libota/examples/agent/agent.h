@@ -4,8 +4,8 @@
 #ifndef AGENT_H
 #define AGENT_H
 
-#include "identity.h"
 #include "keyring.h"
+#include "ota/device.h"
 #include "ota/update.h"
 #include "transport.h"
 
@@ -22,7 +22,7 @@
 struct agent_config {
     const struct ota_update_config *update;
     const struct transport *transport;
-    const struct identity *identity;
+    const struct ota_identity *identity;
     struct keyring *keys;
 
     /* Where keysets and manifests are put to be verified: up to 8,192 bytes, in flash because

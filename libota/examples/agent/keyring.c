@@ -1,35 +1,21 @@
 #include "keyring.h"
 
 #include "bytes.h"
-#include "row.h"
+#include "ota/device.h"
 
 /* As it is stored: the id, then the prepared key, n0 first. */
 #define STORED (OTA_SHA256_SIZE + sizeof(struct ota_rsa_key))
 
-/* Loads the key of an object if it has that id. */
-static int load(struct keyring *k, const struct ota_source *object, uint32_t kind, const uint8_t id[OTA_SHA256_SIZE])
-{
-    uint8_t is[OTA_SHA256_SIZE];
-
-    return kind == ROW_PREPARED_KEY && object->size == STORED && ota_source_read(object, 0, is, sizeof is) == OTA_OK &&
-           ota_equal(is, id, sizeof is) == OTA_PASS &&
-           ota_source_read(object, sizeof is, &k->key, sizeof k->key) == OTA_OK;
-}
-
 const void *keyring_find(void *ctx, const uint8_t id[OTA_SHA256_SIZE], int alg)
 {
     struct keyring *k = ctx;
-    struct ota_source object;
-    uint32_t kind;
-    struct row r;
 
     if (alg != OTA_PS256)
         return NULL;
-    for (int more = row_first(&r, k->device); more; more = row_next(&r))
-        if (load(k, &r.object, r.kind, id))
-            return &k->key;
+    if (ota_device_rsa_key(k->device, id, &k->key))
+        return &k->key;
     for (unsigned i = 0; i < k->count; i++)
-        if (ota_object_open(&k->pages[i], &object, &kind) == OTA_OK && load(k, &object, kind, id))
+        if (ota_device_rsa_key(&k->pages[i], id, &k->key))
             return &k->key;
     ota_copy(k->missing, id, sizeof k->missing);
     k->is_missing = 1;
@@ -59,5 +45,5 @@ int keyring_add(struct keyring *k, const struct ota_keyring *port, const uint8_t
         return err;
     k->is_missing = 0;
     k->next = (uint8_t)((k->next + 1u) % k->count);
-    return ota_object_write(&k->pages[k->next], &stored, ROW_PREPARED_KEY);
+    return ota_object_write(&k->pages[k->next], &stored, OTA_DEVICE_RSA_KEY);
 }

@@ -8,7 +8,7 @@
 
 struct keyring {
     const struct ota_area *device; /* the device area */
-    const struct ota_area *pages;  /* one for each key that was asked for */
+    const struct ota_area *pages;  /* one for each key that was asked for, a row of one */
     unsigned count;                /* of the pages: at least as many as sign one keyset */
 
     struct ota_rsa_key key;          /* the one that was found last: one at a time is in RAM */

@@ -71,11 +71,11 @@ static int run(struct http *http, unsigned running, int once, int *done)
     struct ota_keyring ring = {keyring_find, NULL, &keys};
     uint32_t told = 0;
     struct ota_update_config update = {&slots, &ring, progress, &told, 1};
-    struct identity identity;
+    struct ota_identity identity;
     struct agent_config config = {&update, &http->port, &identity, &keys, &staging, tell};
     struct ota_device_info info;
     struct agent agent;
-    int restart = 0, err = identity_read(&identity, &device_area);
+    int restart = 0, err = ota_identity_read(&identity, &device_area);
 
     if (err == OTA_OK)
         err = agent_open(&agent, &config, running);

@@ -102,7 +102,7 @@ static int works(void)
 
 int main(void)
 {
-    static struct identity identity;
+    static struct ota_identity identity;
     static struct keyring keys;
     static const struct ota_keyring ring = {keyring_find, board_feed, &keys};
     static const struct ota_update_config update = {&place_slots, &ring, NULL, NULL, 1};
@@ -114,7 +114,7 @@ int main(void)
     keys.pages = place_keys;
     keys.count = PLACE_KEYS;
     board_print("app " VERSION ": running\n");
-    err = identity_read(&identity, &place_device);
+    err = ota_identity_read(&identity, &place_device);
     if (err == OTA_OK)
         err = agent_open(&agent, &config, board_handover.release);
     if (err != OTA_OK) {
