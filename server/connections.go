@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -42,42 +43,89 @@ func (c *connections) count() int {
 	return c.open
 }
 
-type crowdedKey struct{}
-
-// opened counts a connection until closed is called, and marks the context of
-// its requests if there are too many. It is for an http.Server's ConnContext.
-func (c *connections) opened(ctx context.Context, conn net.Conn) context.Context {
-	addr := protocol.AddressOf(conn.RemoteAddr().String())
-	c.mu.Lock()
-	c.open++
-	c.byAddress[addr]++
-	total, perAddress := c.open, c.byAddress[addr]
-	c.mu.Unlock()
-	if c.proxies.trust(conn.RemoteAddr().String()) {
-		perAddress = 0
-	}
-	if total > 2*c.total || perAddress > 2*c.perAddress {
-		conn.Close() // its goroutine finds it closed, and ends
-	}
-	if total > c.total || perAddress > c.perAddress {
-		c.metrics.Crowded()
-		return context.WithValue(ctx, crowdedKey{}, true)
-	}
-	return ctx
+// A counted connection is one of connections. It is all that a TCP connection
+// is, so that files are sent on it by sendfile.
+type counted struct {
+	*net.TCPConn
+	crowded bool // it is one too many
+	once    sync.Once
+	release func()
 }
 
-// closed is for an http.Server's ConnState.
-func (c *connections) closed(conn net.Conn, state http.ConnState) {
-	if state != http.StateClosed {
-		return
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.once.Do(c.release)
+	return c.TCPConn.Close()
+}
+
+// listener counts the connections of a listener until they are closed.
+type listener struct {
+	net.Listener
+	connections *connections
+}
+
+// Accept implements net.Listener.
+func (l listener) Accept() (net.Conn, error) {
+	for {
+		accepted, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if conn, ok := l.connections.admit(accepted.(*net.TCPConn)); ok {
+			return conn, nil
+		}
+		accepted.Close()
 	}
+}
+
+// admit counts a connection unless there are so many that it is not even told so.
+func (c *connections) admit(conn *net.TCPConn) (admitted *counted, ok bool) {
 	addr := protocol.AddressOf(conn.RemoteAddr().String())
+	bound := c.perAddress
+	if c.proxies.trust(conn.RemoteAddr().String()) {
+		bound = c.total
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	total, ofAddress := c.open+1, c.byAddress[addr]+1
+	crowded := total > c.total || ofAddress > bound
+	if crowded {
+		c.metrics.Crowded()
+	}
+	if total > 2*c.total || ofAddress > 2*bound {
+		return nil, false
+	}
+	c.open, c.byAddress[addr] = total, ofAddress
+	return &counted{TCPConn: conn, crowded: crowded, release: func() { c.release(addr) }}, true
+}
+
+func (c *connections) release(addr netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
 	if c.byAddress[addr]--; c.byAddress[addr] == 0 {
 		delete(c.byAddress, addr)
 	}
+}
+
+// crowded reports whether a connection is one too many.
+func crowded(conn net.Conn) bool {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	c, ok := conn.(*counted)
+	return ok && c.crowded
+}
+
+type crowdedKey struct{}
+
+// markCrowded marks the context of the requests on a connection that is one
+// too many. It is an http.Server's ConnContext.
+func markCrowded(ctx context.Context, conn net.Conn) context.Context {
+	if crowded(conn) {
+		return context.WithValue(ctx, crowdedKey{}, true)
+	}
+	return ctx
 }
 
 // refuseCrowded answers requests of connections that are too many, and lets

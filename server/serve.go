@@ -14,6 +14,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/console"
+	"github.com/secure-ota/secure-ota/internal/front"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/internal/protocol/native"
 )
@@ -32,9 +33,6 @@ const (
 
 // routes puts the protocols side by side.
 func (s *Server) routes() http.Handler {
-	device := native.New(native.Config{
-		Fleet: s.fleet, Repository: s.repository, Log: s.cfg.Log, Now: s.cfg.Now, Stall: s.cfg.Stall, Metrics: s.metrics,
-	})
 	management := api.NewHandler(s.management, s.metrics)
 	operated, page := s.operated(management, slog.LevelInfo), s.operated(console.New(s.management, s.cfg.Log, s.cfg.Now), slog.LevelDebug)
 	// No ServeMux: it would answer an untidy path with a redirect, and devices
@@ -44,7 +42,7 @@ func (s *Server) routes() http.Handler {
 		case name == "" || name != "/" && path.Clean(name) != name:
 			protocol.WriteProblem(w, http.StatusNotFound, protocol.Problem{Error: "no such object", RequestID: protocol.RequestID(w)})
 		case strings.HasPrefix(name, "/v1/"):
-			device.ServeHTTP(w, r)
+			s.device.ServeHTTP(w, r)
 		case strings.HasPrefix(name, "/api/"), name == "/metrics":
 			operated.ServeHTTP(w, r)
 		case s.health.serve(w, r):
@@ -135,11 +133,13 @@ func (s *Server) Serve(ctx context.Context) error {
 				// Without the last, the handshake of a client that names just HTTP/1.0 would fail.
 				NextProtos: []string{"h2", "http/1.1", "http/1.0"},
 			}
-			return h.ServeTLS(s.tls, "", "")
+			return h.ServeTLS(listener{s.tls, s.connections}, "", "")
 		})
 	}
+	var checks *front.Listener
 	if s.plain != nil {
-		start(func(h *http.Server) error { return h.Serve(s.plain) })
+		checks = s.answerChecks(listener{s.plain, s.connections})
+		start(func(h *http.Server) error { return h.Serve(checks) })
 	}
 	if len(servers) == 0 {
 		return fmt.Errorf("serve: %w: call Listen first", ErrConfig)
@@ -147,7 +147,6 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.monitor != nil {
 		start(func(h *http.Server) error {
 			h.Handler = http.HandlerFunc(s.monitored)
-			h.ConnContext, h.ConnState = nil, nil // the bounds are for devices and operators
 			return h.Serve(s.monitor)
 		})
 	}
@@ -156,7 +155,19 @@ func (s *Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	return errors.Join(err, s.shutdown(servers))
+	return errors.Join(err, s.shutdown(servers, checks))
+}
+
+// answerChecks answers update checks on plain connections, which are nearly
+// all that devices send. The Listener that it returns has the rest.
+func (s *Server) answerChecks(l net.Listener) *front.Listener {
+	return front.Listen(l, front.Config{
+		// What a proxy says of its client is for net/http to read.
+		Mine: func(conn net.Conn) bool {
+			return !crowded(conn) && !proxies(s.cfg.TrustedProxies).trust(conn.RemoteAddr().String())
+		},
+		Check: s.device.Check, Fail: s.device.Fail, Log: s.cfg.Log,
+	})
 }
 
 func (s *Server) httpServer() *http.Server {
@@ -168,19 +179,18 @@ func (s *Server) httpServer() *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ConnState:         s.connections.closed,
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return s.connections.opened(native.WithConn(ctx, conn), conn)
+			return markCrowded(native.WithConn(ctx, conn), conn)
 		},
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 }
 
-// shutdown ends both servers within one Grace.
-func (s *Server) shutdown(servers []*http.Server) error {
+// shutdown ends all servers within one Grace. checks may be nil.
+func (s *Server) shutdown(servers []*http.Server, checks *front.Listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Grace)
 	defer cancel()
-	ended := make(chan error, len(servers))
+	ended := make(chan error, len(servers)+1)
 	for _, h := range servers {
 		go func() {
 			err := h.Shutdown(ctx)
@@ -191,8 +201,15 @@ func (s *Server) shutdown(servers []*http.Server) error {
 			ended <- err
 		}()
 	}
+	go func() {
+		if checks == nil {
+			ended <- nil
+			return
+		}
+		ended <- checks.Wait(ctx) // its server closes it
+	}()
 	var errs []error
-	for range servers {
+	for range cap(ended) {
 		errs = append(errs, <-ended)
 	}
 	return errors.Join(errs...)

@@ -15,6 +15,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/periodic"
+	"github.com/secure-ota/secure-ota/internal/protocol/native"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
 )
@@ -27,6 +28,7 @@ type Server struct {
 	fleet       *fleet.Fleet
 	rollouts    *rollout.Engine // over fleet
 	management  *api.Service
+	device      *native.Handler
 	handler     http.Handler
 	metrics     *metrics.Metrics
 	health      *health
@@ -89,6 +91,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.metrics = metrics.New(s.cfg.Version, s.sources())
 	s.connections = newConnections(s.cfg, s.metrics)
 	s.repository.Store().Observe(s.metrics.Stored)
+	s.device = native.New(native.Config{
+		Fleet: s.fleet, Repository: s.repository, Log: s.cfg.Log, Now: s.cfg.Now, Stall: s.cfg.Stall, Metrics: s.metrics,
+	})
 	s.handler = s.routes()
 	if err := s.firstToken(ctx); err != nil {
 		return errors.Join(err, s.rollouts.Close(ctx))

@@ -36,7 +36,7 @@ var zones = []zone{
 	{
 		name: "online: reachable by attackers, so it holds no signing key",
 		packages: []string{"/repository", "/server", "/internal/fleet", "/internal/rollout", "/internal/protocol/...", "/internal/api",
-			"/internal/store", "/internal/audit", "/internal/auth", "/internal/console", "/internal/metrics", "/internal/logging", "/internal/backup"},
+			"/internal/store", "/internal/audit", "/internal/auth", "/internal/console", "/internal/metrics", "/internal/logging", "/internal/backup", "/internal/front"},
 		never: []string{module + "/signing"},
 	},
 	{

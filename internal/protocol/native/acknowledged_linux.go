@@ -3,6 +3,7 @@ package native
 import (
 	"crypto/tls"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +13,7 @@ func acknowledged(conn net.Conn) (bytes int64, ok bool) {
 	if secure, isTLS := conn.(*tls.Conn); isTLS {
 		conn = secure.NetConn()
 	}
-	tcp, isTCP := conn.(*net.TCPConn)
+	tcp, isTCP := conn.(syscall.Conn)
 	if !isTCP {
 		return 0, false
 	}

@@ -1,9 +1,9 @@
 package native
 
 import (
+	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
@@ -32,38 +32,60 @@ func form(r *http.Request) (mediaType string, raw []byte, err error) {
 }
 
 func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
-	start := h.metrics.CheckStarted()
 	mediaType, raw, err := form(r)
 	if err != nil {
 		return err
 	}
 	if mediaType == typeJSON {
-		return h.checkJSON(w, r, raw, start)
+		return h.checkJSON(w, r, raw)
 	}
-	sender := h.fleet.Sender(r.RemoteAddr)
-	req, err := trust.OpenCheckRequest(raw, sender.UpKey)
-	if err != nil {
-		return sender.Invalid(r.Context(), err)
-	}
-	answer, err := sender.Check(r.Context(), req)
+	sealed, err := h.checkCOSE(r.Context(), r.RemoteAddr, raw)
 	if err != nil {
 		return err
-	}
-	key, err := sender.DownKey()
-	if err != nil {
-		return err
-	}
-	sealed, err := answer.Seal(key)
-	if err != nil {
-		return fmt.Errorf("answer check of device %s: %w", req.Device, err)
 	}
 	noStore(w)
 	protocol.WriteBytes(w, http.StatusOK, typeCOSE, sealed)
-	h.metrics.Checked(!answer.ManifestHash.IsZero(), start)
 	return nil
 }
 
-func (h *Handler) checkJSON(w http.ResponseWriter, r *http.Request, raw []byte, start time.Time) error {
+// Check answers a check in COSE of at most MaxBody bytes that came on a plain
+// connection from remote (host:port), as ServeHTTP does: it returns the body of
+// the answer, or an error for Fail.
+func (h *Handler) Check(ctx context.Context, remote string, raw []byte) (sealed []byte, err error) {
+	if wait := h.requests.Allow(protocol.AddressOf(remote), h.now()); wait > 0 {
+		return nil, &fleet.RateError{Wait: wait}
+	}
+	sealed, err = h.checkCOSE(ctx, remote, raw)
+	if err == nil {
+		h.served(ctx, http.MethodPost, "/v1/check", remote)
+	}
+	return sealed, err
+}
+
+func (h *Handler) checkCOSE(ctx context.Context, remote string, raw []byte) (sealed []byte, err error) {
+	start := h.metrics.CheckStarted()
+	sender := h.fleet.Sender(remote)
+	req, err := trust.OpenCheckRequest(raw, sender.UpKey)
+	if err != nil {
+		return nil, sender.Invalid(ctx, err)
+	}
+	answer, err := sender.Check(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	key, err := sender.DownKey()
+	if err != nil {
+		return nil, err
+	}
+	if sealed, err = answer.Seal(key); err != nil {
+		return nil, fmt.Errorf("answer check of device %s: %w", req.Device, err)
+	}
+	h.metrics.Checked(!answer.ManifestHash.IsZero(), start)
+	return sealed, nil
+}
+
+func (h *Handler) checkJSON(w http.ResponseWriter, r *http.Request, raw []byte) error {
+	start := h.metrics.CheckStarted()
 	req, err := decodeCheckRequest(raw)
 	if err != nil {
 		return err

@@ -50,8 +50,8 @@ var statuses = []struct {
 	{reason.InvalidField, http.StatusBadRequest, reason.InvalidField, ""},
 }
 
-// fail answers with an error.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+// Fail answers with an error.
+func (h *Handler) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	id := protocol.RequestID(w)
 	var rate *fleet.RateError
 	if errors.As(err, &rate) {

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -71,18 +72,18 @@ func New(cfg Config) *Handler {
 	h.handle("GET", "/v1/key/{id}", h.key)
 	h.handle("GET", "/v1/firmware/{digest}", h.firmware)
 	h.handle("GET", "/v1/release/{digest}", h.release)
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.fail(w, r, errNotFound) })
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.Fail(w, r, errNotFound) })
 	return h
 }
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if wait := h.requests.Allow(protocol.Address(r), h.now()); wait > 0 {
-		h.fail(w, r, &fleet.RateError{Wait: wait})
+		h.Fail(w, r, &fleet.RateError{Wait: wait})
 		return
 	}
 	if r.TLS == nil && r.Header.Get("Authorization") != "" { // by now anybody on the way has it
-		h.fail(w, r, errInsecure)
+		h.Fail(w, r, errInsecure)
 		return
 	}
 	h.mux.ServeHTTP(w, r)
@@ -93,13 +94,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) handle(method, path string, serve func(http.ResponseWriter, *http.Request) error) {
 	h.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) {
 		if err := serve(w, r); err != nil {
-			h.fail(w, r, err)
+			h.Fail(w, r, err)
 			return
 		}
-		if !h.log.Enabled(r.Context(), slog.LevelDebug) { // what follows is put together even if nobody reads it
-			return
-		}
-		h.log.Debug("native: served", "method", r.Method, "path", r.URL.Path, "address", r.RemoteAddr)
+		h.served(r.Context(), r.Method, r.URL.Path, r.RemoteAddr)
 	})
 	allow := method
 	if method == http.MethodGet {
@@ -107,6 +105,12 @@ func (h *Handler) handle(method, path string, serve func(http.ResponseWriter, *h
 	}
 	h.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", allow)
-		h.fail(w, r, errMethod)
+		h.Fail(w, r, errMethod)
 	})
+}
+
+func (h *Handler) served(ctx context.Context, method, path, address string) {
+	if h.log.Enabled(ctx, slog.LevelDebug) { // what follows is put together even if nobody reads it
+		h.log.Debug("native: served", "method", method, "path", path, "address", address)
+	}
 }
