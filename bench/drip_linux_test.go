@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// measureDripping has clients that send their header a byte at a time, for
+// ever, beside devices that check.
+func measureDripping(t *testing.T, c scale, f *field, r *report) {
+	our := startOurs(t, f)
+	awaitIdle(t, our)
+	f.latencies(t, our.first, c.checks/10) // warms up
+	alone := f.latencies(t, our.first, c.checks/3)
+	d := drip(t, our.first, c.dripping)
+	beside := f.latencies(t, our.first, c.checks/3)
+	cut := d.stop(t)
+	r.add(fmt.Sprintf("p99 of a check, at 1,000 a second, beside %d clients that drip their headers", c.dripping),
+		fmt.Sprintf("%.2f ms, alone %.2f ms: **%.2f ×**; %d of them were cut and came again", ms(p99(beside)), ms(p99(alone)),
+			float64(p99(beside))/float64(p99(alone)), cut), "≤ 2 ×")
+}
+
+// dripped is what each client sends, and has not sent when it is cut.
+const dripped = "POST /v1/check HTTP/1.1\r\nHost: ota.example.com\r\nUser-Agent: dripdripdripdripdrip"
+
+// A dripper is clients that send a byte a second each, evenly spread over the
+// second, and come again when they are cut. One thread has them all, so that
+// what is measured is the server.
+type dripper struct {
+	to      netip.AddrPort
+	fds     []int
+	sent    []int // bytes, of each client
+	quit    chan struct{}
+	working sync.WaitGroup
+	cut     int
+	failed  error
+}
+
+// drip starts count clients, all of which are connected when it returns.
+func drip(t *testing.T, addr string, count int) *dripper {
+	t.Helper()
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &dripper{to: to, fds: make([]int, count), sent: make([]int, count), quit: make(chan struct{})}
+	for i := range d.fds {
+		if err := d.connect(i); err != nil {
+			t.Fatalf("client %d of %d: %v", i, count, err)
+		}
+	}
+	d.working.Go(d.run)
+	return d
+}
+
+// stop ends all clients and returns how many were cut.
+func (d *dripper) stop(t *testing.T) int {
+	t.Helper()
+	close(d.quit)
+	d.working.Wait()
+	for _, fd := range d.fds {
+		unix.Close(fd)
+	}
+	if d.failed != nil {
+		t.Error(d.failed)
+	}
+	return d.cut
+}
+
+func (d *dripper) connect(i int) (err error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	d.fds[i], d.sent[i] = fd, 0
+	from := &unix.SockaddrInet4{Addr: [4]byte{127, 3, byte(i >> 8), byte(1 + i%250)}}
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
+		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}), // no TIME_WAIT: the addresses are few
+		unix.Bind(fd, from),
+		unix.Connect(fd, &unix.SockaddrInet4{Port: int(d.to.Port()), Addr: d.to.Addr().As4()}))
+}
+
+func (d *dripper) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const slices = 100 // of a second
+	for turn := 0; ; turn++ {
+		select {
+		case <-d.quit:
+			return
+		case <-time.After(time.Second / slices):
+		}
+		for i := turn % slices; i < len(d.fds); i += slices {
+			if err := d.drop(i); err != nil {
+				d.failed = err
+				return
+			}
+		}
+	}
+}
+
+// drop sends the next byte of a client.
+func (d *dripper) drop(i int) error {
+	at := d.sent[i] % len(dripped)
+	d.sent[i]++
+	if _, err := unix.SendmsgN(d.fds[i], []byte{dripped[at]}, nil, nil, unix.MSG_NOSIGNAL); err == nil {
+		return nil
+	}
+	d.cut++
+	unix.Close(d.fds[i])
+	return d.connect(i)
+}
