@@ -25,8 +25,15 @@ func (db *DB) Claim(ctx context.Context, name string) (release func(), err error
 	if !ok {
 		return nil, ErrClaimsUnsupported
 	}
+	if err := db.writer.gate.refusal(); err != nil {
+		return nil, fmt.Errorf("claim %s: %w", name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
 	if release, err = claims.claim(ctx, name); err != nil {
-		return nil, fmt.Errorf("claim %s: %w", name, explain(db.engine, err))
+		err = explain(db.engine, err)
+		db.writer.gate.shut(err)
+		return nil, fmt.Errorf("claim %s: %w", name, err)
 	}
 	return release, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 )
@@ -17,8 +18,10 @@ var (
 	ErrMoved      = errors.New("the source has changed since the copy was begun: empty the target and begin again")
 )
 
-// copyPage is how many rows are copied in one transaction.
-const copyPage = 500
+const (
+	copyPage     = 500              // rows are copied in one transaction
+	copyPatience = 20 * time.Second // with what still writes to the source
+)
 
 // A Copy copies everything from one database into another, of the same kind or
 // of the other one, row by row: the audit log with its chain, tokens, devices,
@@ -253,7 +256,7 @@ func (db *DB) frozen(ctx context.Context, f func(*Tx) error) error {
 	s, err := newSession(ctx, write)
 	if err == nil {
 		defer s.close()
-		err = s.begin(ctx, db.writing())
+		err = db.beginWriting(ctx, s, copyPatience)
 	}
 	if err == nil && db.Shared() {
 		_, err = s.exec(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`) // it waits for what is copied

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// BusyTimeout is how long a writer waits for writers of other processes.
-const BusyTimeout = 20 * time.Second
-
 // maxReaders is how many transactions of one process read at a time.
 const maxReaders = 8
 
@@ -62,7 +59,7 @@ func open(ctx context.Context, p place) (*DB, error) {
 	}
 	db := &DB{
 		Now: time.Now, place: p, read: read, readers: make(chan *session, maxReaders),
-		writer: &writer{engine: p.engine, db: write, session: writing},
+		writer: newWriter(p.engine, write, writing),
 	}
 	for range maxReaders {
 		db.readers <- nil
@@ -98,26 +95,49 @@ func (db *DB) Close() error {
 
 // View runs f in a transaction that only reads, and sees one moment.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
+	running, watch, end := db.reading(ctx)
+	defer end()
 	var s *session
 	select {
 	case s = <-db.readers:
-	case <-ctx.Done():
-		return fmt.Errorf("read database: %w", ctx.Err())
+	case <-running.Done():
+		return fmt.Errorf("read database: %w", context.Cause(running))
 	}
 	defer func() { db.readers <- s }()
-	if err := db.beginView(ctx, &s); err != nil {
-		return fmt.Errorf("read database: %w", explain(db.engine, err))
+	watch.start()
+	err := db.beginView(running, &s)
+	watch.stop()
+	if err != nil {
+		return fmt.Errorf("read database: %w", explainIn(running, db.engine, err))
 	}
 	defer func() {
-		// There is nothing to commit. What a cancelled context interrupted is not used again.
-		if s.rollback(context.WithoutCancel(ctx)) != nil || ctx.Err() != nil {
+		// There is nothing to commit. What an ended context interrupted is not used again.
+		watch.start()
+		if running.Err() != nil || s.rollback(running) != nil {
 			s.close()
 			s = nil
 		}
 	}()
-	tx := &Tx{ctx: ctx, running: ctx, engine: db.engine, sql: s, now: db.Now}
+	tx := &Tx{ctx: ctx, running: running, watch: watch, engine: db.engine, sql: s, now: db.Now}
 	defer tx.end()
 	return f(tx)
+}
+
+// reading returns the context of the statements of a read, and what watches
+// their answers. They end with ctx, or where the server gives no answers.
+func (db *DB) reading(ctx context.Context) (running context.Context, w *watch, end func()) {
+	if !db.hangs() {
+		return ctx, nil, func() {}
+	}
+	running, cancel := context.WithCancelCause(ctx)
+	readable := db.writer.gate.readable()
+	forget := context.AfterFunc(readable, func() { cancel(context.Cause(readable)) })
+	w = newWatch(suspicion, db.writer.gate.suspect)
+	return running, w, func() {
+		w.stop()
+		forget()
+		cancel(nil)
+	}
 }
 
 // beginView begins a transaction on the session, or on a new one where there

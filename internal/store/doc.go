@@ -11,11 +11,13 @@
 //   - Concurrent changes of one process merge into one commit, and so into one sync. Each
 //     still fails or succeeds on its own.
 //   - Writers of different processes take turns; nobody sees a lock unless another process
-//     holds it for longer than [BusyTimeout]. What has a higher revision was committed later.
+//     holds it for longer than [Patience]. What has a higher revision was committed later.
 //   - Reads see one moment, and never wait for writers.
-//   - A PostgreSQL server that is gone is [ErrUnavailable] at once, and is used again as soon
-//     as it is back. Of a change that it cut off in its commit nobody knows whether it was
-//     committed; the error says no more than that it may not have been.
+//   - Nobody waits for a database that does not answer, because a lock is held, a server is
+//     gone or one hangs, but the first to find out, and he for Patience. All others are refused at once
+//     with an [OutageError], which wraps [ErrBusy] or [ErrUnavailable], until it answers again, which is seen
+//     within a second or two. Of a change that was cut off in its commit nobody knows whether
+//     it was committed; the error says no more than that it may not have been.
 //
 // The SQL is text beside the method that runs it, with $1 placeholders and without
 // pragmas, in words that both understand; migrations say BLOB and TEXT, which

@@ -21,12 +21,11 @@ type engine interface {
 	provider(db *sql.DB, migrations fs.FS) (*goose.Provider, error)
 	// viewing is the statement that begins a transaction which sees one moment.
 	viewing() string
-	// writing is the statement that begins a transaction which writes, once it
-	// is the only one of all processes.
-	writing() string
-	// patience bounds a transaction that writes, from its begin to its commit;
-	// 0: it cannot hang.
-	patience() time.Duration
+	// beginWriting begins a transaction that writes, once it is the only one of
+	// all processes. It waits for that for patience at most (ErrBusy).
+	beginWriting(ctx context.Context, s *session, patience time.Duration) error
+	// hangs reports whether an answer may never come.
+	hangs() bool
 	// lost reports whether the connection is gone for good.
 	lost(conn *sql.Conn) bool
 	// sentinel returns the sentinel that an error of the driver stands for, nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -40,4 +41,13 @@ func explain(e engine, err error) error {
 		return fmt.Errorf("%w (%w)", sentinel, err)
 	}
 	return err
+}
+
+// explainIn is explain for a statement that ran in ctx, whose end may be what
+// the driver's error is about.
+func explainIn(ctx context.Context, e engine, err error) error {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrUnavailable) {
+		return cause
+	}
+	return explain(e, err)
 }

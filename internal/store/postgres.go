@@ -28,13 +28,19 @@ type postgresEngine struct {
 
 func (e *postgresEngine) name() string { return e.redacted }
 
+// Bounds of PostgreSQL's own waiting.
+const (
+	lockWait = Patience * 5 / 6 // before a server that hangs is told from one that is busy
+	turnTime = 10 * time.Second // of a replica that has the turn to write and does nothing
+)
+
 // What each connection asks of its server. A replica that hangs, or whose
-// machine is gone, must not keep the turn to write for longer than the others
-// wait for it.
+// machine is gone, must not keep the turn to write for long: the others refuse
+// changes meanwhile.
 var postgresSettings = map[string]string{
 	"application_name":                    "secure-ota",
-	"lock_timeout":                        strconv.FormatInt(BusyTimeout.Milliseconds(), 10),
-	"idle_in_transaction_session_timeout": strconv.FormatInt((BusyTimeout * 3 / 4).Milliseconds(), 10),
+	"lock_timeout":                        strconv.FormatInt(lockWait.Milliseconds(), 10),
+	"idle_in_transaction_session_timeout": strconv.FormatInt(turnTime.Milliseconds(), 10),
 	"tcp_keepalives_idle":                 "5", // seconds
 	"tcp_keepalives_interval":             "2",
 	"tcp_keepalives_count":                "3",
@@ -71,16 +77,18 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 
 func (e *postgresEngine) viewing() string { return `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY` }
 
-// writing takes a lock that ends with the transaction. The audit log is one
-// chain, so writers take turns all over the fleet of replicas; what a
+// beginWriting takes a lock that ends with the transaction. The audit log is
+// one chain, so writers take turns all over the fleet of replicas; what a
 // transaction reads afterwards, statement by statement, is what the one before
 // left. The lock is named after the table of the chain: several schemas in one
 // database do not disturb each other.
-func (e *postgresEngine) writing() string {
-	return `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(CAST('audit_records' AS regclass)::oid::bigint)`
+func (e *postgresEngine) beginWriting(ctx context.Context, s *session, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return s.begin(ctx, `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(CAST('audit_records' AS regclass)::oid::bigint)`)
 }
 
-func (e *postgresEngine) patience() time.Duration { return BusyTimeout + 5*time.Second }
+func (e *postgresEngine) hangs() bool { return true }
 
 func (e *postgresEngine) lost(conn *sql.Conn) bool {
 	closed := false

@@ -17,17 +17,6 @@ import (
 	"github.com/secure-ota/secure-ota/internal/testenv/postgres"
 )
 
-// within fails unless f comes to an end in time.
-func within(t *testing.T, limit time.Duration, what string, f func() error) error {
-	t.Helper()
-	start := time.Now()
-	err := f()
-	if took := time.Since(start); took > limit {
-		t.Errorf("%s took %s", what, took)
-	}
-	return err
-}
-
 func TestAServerThatIsGoneIsSaidAtOnceAndHealsWithoutARestart(t *testing.T) {
 	server := postgres.Start(t)
 	db := openAt(t, server.Database(t))
@@ -146,9 +135,7 @@ func TestAnotherReplicaThatKeepsTheTurnIsNamed(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if err := db.Change(t.Context(), entry, touch("a")); err != nil {
-		t.Errorf("afterwards: %v", err)
-	}
+	soon(t, "afterwards", func() error { return db.Change(t.Context(), entry, touch("a")) })
 }
 
 // Two deployments in two schemas of one database are strangers.

@@ -60,7 +60,7 @@ func (e *sqliteEngine) pool(conns int, pragma string) (*sql.DB, error) {
 		"_txlock": {"deferred"},
 		"_dqs":    {"0"},
 		"_pragma": {
-			fmt.Sprintf("busy_timeout(%d)", BusyTimeout.Milliseconds()),
+			fmt.Sprintf("busy_timeout(%d)", Patience.Milliseconds()),
 			pragma,
 			"synchronous(FULL)", // in WAL mode NORMAL would lose acknowledged commits
 			"foreign_keys(1)",
@@ -70,7 +70,7 @@ func (e *sqliteEngine) pool(conns int, pragma string) (*sql.DB, error) {
 	cacheKiB := readerCacheKiB
 	if conns == 1 {
 		cacheKiB = writerCacheKiB
-		query.Set("_txlock", "immediate") // of migrations, see writing
+		query.Set("_txlock", "immediate") // of migrations, see beginWriting
 	}
 	query.Add("_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB))
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String())
@@ -88,11 +88,21 @@ func (e *sqliteEngine) provider(db *sql.DB, migrations fs.FS) (*goose.Provider, 
 
 func (e *sqliteEngine) viewing() string { return `BEGIN` }
 
-// writing is immediate: a deferred transaction that reads and then writes fails
-// at once when another process wrote in between; this one waits its turn.
-func (e *sqliteEngine) writing() string { return `BEGIN IMMEDIATE` }
+// beginWriting begins an immediate transaction: a deferred one that reads and
+// then writes fails at once when another process wrote in between; this one
+// waits its turn. SQLite itself, the longer it waits, looks at the lock the more
+// rarely, and between writers that never rest might never find it free: so it is
+// made to begin anew.
+func (e *sqliteEngine) beginWriting(ctx context.Context, s *session, patience time.Duration) error {
+	for end := time.Now().Add(patience); ; {
+		err := s.begin(ctx, `PRAGMA busy_timeout = 50; BEGIN IMMEDIATE`)
+		if e.sentinel(err) != ErrBusy || time.Now().After(end) {
+			return err
+		}
+	}
+}
 
-func (e *sqliteEngine) patience() time.Duration { return 0 }
+func (e *sqliteEngine) hangs() bool { return false }
 
 func (e *sqliteEngine) lost(*sql.Conn) bool { return false }
 

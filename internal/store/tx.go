@@ -17,6 +17,7 @@ import (
 type Tx struct {
 	ctx     context.Context // the caller's, looked at between statements
 	running context.Context // of each statement
+	watch   *watch          // of each answer
 	engine  engine
 	sql     *session
 	now     func() time.Time
@@ -44,13 +45,15 @@ func (tx *Tx) Exec(query string, args ...any) (rows int64, err error) {
 	if err := tx.noted(checkText(args)); err != nil {
 		return 0, err
 	}
+	tx.watch.start()
+	defer tx.watch.stop()
 	result, err := tx.sql.exec(tx.running, query, args...)
 	if err != nil {
-		tx.failed = explain(tx.engine, err)
+		tx.failed = tx.explain(err)
 		return 0, tx.failed
 	}
 	rows, err = result.RowsAffected()
-	return rows, explain(tx.engine, err)
+	return rows, tx.explain(err)
 }
 
 // Get scans the one row that the query yields. Without one it returns
@@ -59,6 +62,8 @@ func (tx *Tx) Get(query string, args []any, dest ...any) error {
 	if err := errors.Join(tx.usable(), tx.noted(checkText(args))); err != nil {
 		return err
 	}
+	tx.watch.start()
+	defer tx.watch.stop()
 	return tx.noted(tx.sql.queryRow(tx.running, query, args...).Scan(dest...))
 }
 
@@ -68,6 +73,8 @@ func (tx *Tx) Each(query string, args []any, row func(scan func(dest ...any) err
 	if err := errors.Join(tx.usable(), tx.noted(checkText(args))); err != nil {
 		return err
 	}
+	tx.watch.start()
+	defer tx.watch.stop()
 	rows, err := tx.sql.query(tx.running, query, args...)
 	if err != nil {
 		return tx.noted(err)
@@ -77,6 +84,7 @@ func (tx *Tx) Each(query string, args []any, row func(scan func(dest ...any) err
 		if err := row(rows.Scan); err != nil {
 			return err
 		}
+		tx.watch.start()
 	}
 	return tx.noted(rows.Err())
 }
@@ -115,9 +123,11 @@ func (tx *Tx) usable() error {
 	return tx.ctx.Err()
 }
 
+func (tx *Tx) explain(err error) error { return explainIn(tx.running, tx.engine, err) }
+
 // noted remembers a failed read. That there is no such row is no failure.
 func (tx *Tx) noted(err error) error {
-	err = explain(tx.engine, err)
+	err = tx.explain(err)
 	if err != nil && tx.writes && !errors.Is(err, ErrNotFound) {
 		tx.failed = err
 	}

@@ -21,13 +21,21 @@ const maxBatch = 64
 // waiting behind it commits for all. A commit is a sync, and a sync costs
 // hundreds of times what a change does.
 type writer struct {
-	engine  engine
-	db      *sql.DB  // of one connection
-	session *session // on it; nil: it was lost
-	waiting atomic.Int32
-	mu      sync.Mutex
-	batch   *batch
-	commits int // so far
+	engine   engine
+	patience time.Duration
+	gate     *gate
+	db       *sql.DB  // of one connection
+	session  *session // on it; nil: it was lost
+	waiting  atomic.Int32
+	mu       sync.Mutex
+	batch    *batch
+	commits  int // so far
+}
+
+func newWriter(e engine, db *sql.DB, s *session) *writer {
+	w := &writer{engine: e, patience: Patience, db: db, session: s}
+	w.gate = newGate(w.probe)
+	return w
 }
 
 // A batch is one transaction and those who wait for its commit.
@@ -35,7 +43,8 @@ type batch struct {
 	engine    engine
 	session   *session        // that the transaction is open on
 	ctx       context.Context // of all of its statements
-	end       context.CancelFunc
+	end       context.CancelCauseFunc
+	watch     *watch // of each answer
 	size      int
 	broken    error // why the transaction as a whole is lost
 	committed chan struct{}
@@ -43,6 +52,7 @@ type batch struct {
 }
 
 func (w *writer) close() error {
+	w.gate.close()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.session != nil {
@@ -114,46 +124,75 @@ func (w *writer) join(ctx context.Context) (*batch, error) {
 	if w.batch != nil {
 		return w.batch, nil
 	}
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), w.gate.refusal()); err != nil {
 		return nil, err
 	}
 	// Not with the context of the first caller: its end would undo the others.
-	b, err := w.begin(context.WithoutCancel(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("begin change: %w", explain(w.engine, err))
+	ctx = context.WithoutCancel(ctx)
+	if err := w.begin(ctx); err != nil {
+		err = explain(w.engine, err)
+		w.gate.shut(err)
+		return nil, fmt.Errorf("begin change: %w", err)
 	}
-	w.batch = b
-	return b, nil
+	w.batch = w.newBatch(ctx)
+	return w.batch, nil
 }
 
 // begin begins a transaction on the session, or on a new one where its
 // connection was lost since: the server may have been restarted.
-func (w *writer) begin(ctx context.Context) (*batch, error) {
-	ctx, end := ctx, context.CancelFunc(func() {})
-	if patience := w.engine.patience(); patience > 0 {
-		ctx, end = context.WithTimeout(ctx, patience)
-	}
+func (w *writer) begin(ctx context.Context) error {
+	connecting, cancel := context.WithTimeout(ctx, w.patience)
+	defer cancel()
 	for fresh := false; ; {
 		if w.session == nil {
-			connected, err := newSession(ctx, w.db)
+			connected, err := newSession(connecting, w.db)
 			if err != nil {
-				end()
-				return nil, err
+				return err
 			}
 			w.session, fresh = connected, true
 		}
-		err := w.session.begin(ctx, w.engine.writing())
+		err := w.engine.beginWriting(ctx, w.session, w.patience)
 		if err == nil {
-			return &batch{engine: w.engine, session: w.session, ctx: ctx, end: end, committed: make(chan struct{})}, nil
+			return nil
 		}
 		lost := w.engine.lost(w.session.conn)
 		w.session.close() // it may have begun and not got its turn
 		w.session = nil
-		if fresh || !lost {
-			end()
-			return nil, err
+		if fresh || !lost || connecting.Err() != nil {
+			return err
 		}
 	}
+}
+
+func (w *writer) newBatch(ctx context.Context) *batch {
+	b := &batch{engine: w.engine, session: w.session, ctx: ctx, end: func(error) {}, committed: make(chan struct{})}
+	if w.engine.hangs() { // elsewhere a context that may end costs each statement a goroutine, for nothing
+		b.ctx, b.end = context.WithCancelCause(ctx)
+		b.watch = newWatch(w.patience, func() {
+			b.end(errHung)
+			w.gate.shut(errHung)
+		})
+	}
+	return b
+}
+
+// probe does what the begin of a change does, and undoes it.
+func (w *writer) probe() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.batch != nil { // it has its turn, and is watched
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*w.patience)
+	defer cancel()
+	err := w.begin(ctx)
+	if err == nil {
+		if err = w.session.rollback(ctx); err != nil {
+			w.session.close()
+			w.session = nil
+		}
+	}
+	return explain(w.engine, err)
 }
 
 // leave commits the batch if nobody is waiting to join it, and passes the
@@ -171,14 +210,24 @@ func (w *writer) leave(b *batch) {
 }
 
 func (b *batch) commit() {
-	defer b.end()
+	defer b.end(nil)
+	b.watch.start()
+	defer b.watch.stop()
 	b.err = b.broken
 	if b.err == nil {
-		b.err = explain(b.engine, b.session.commit(b.ctx))
+		b.err = explainIn(b.ctx, b.engine, b.session.commit(b.ctx))
 	}
 	if b.err != nil {
 		b.session.rollback(b.ctx) // fails where there is nothing left to undo
 	}
+}
+
+// exec runs a statement of the batch itself.
+func (b *batch) exec(statement string) error {
+	b.watch.start()
+	defer b.watch.stop()
+	_, err := b.session.exec(b.ctx, statement)
+	return explainIn(b.ctx, b.engine, err)
 }
 
 // run runs f in a savepoint. After a failure the savepoint is undone; if that
@@ -191,8 +240,7 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 	if err := tx.ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := b.session.exec(b.ctx, `SAVEPOINT change`); err != nil {
-		b.broken = explain(b.engine, err)
+	if b.broken = b.exec(`SAVEPOINT change`); b.broken != nil {
 		return b.broken
 	}
 	done := false
@@ -203,7 +251,7 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 	}()
 	// A cancelled caller must not interrupt a statement: that would undo the
 	// whole transaction, which others share.
-	tx.sql, tx.running = b.session, b.ctx
+	tx.sql, tx.running, tx.watch = b.session, b.ctx, b.watch
 	defer tx.end()
 	err := f(tx)
 	done = true
@@ -211,8 +259,7 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 		err = tx.failed // f ignored it; the database may not have
 	}
 	if err == nil {
-		_, err = b.session.exec(b.ctx, `RELEASE change`)
-		err = explain(b.engine, err)
+		err = b.exec(`RELEASE change`)
 	}
 	if err != nil {
 		b.undo(err)
@@ -221,9 +268,9 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 }
 
 func (b *batch) undo(cause error) {
-	_, err := b.session.exec(b.ctx, `ROLLBACK TO change`)
+	err := b.exec(`ROLLBACK TO change`)
 	if err == nil {
-		_, err = b.session.exec(b.ctx, `RELEASE change`)
+		err = b.exec(`RELEASE change`)
 	}
 	if err != nil {
 		b.broken = cause
