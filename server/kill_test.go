@@ -137,7 +137,7 @@ func (v *vendor) reportUntilKilled(url string) {
 // publishUntilKilled uploads and publishes one image after the other.
 func (v *vendor) publishUntilKilled(ctx context.Context, c *api.Client) {
 	for ctx.Err() == nil {
-		image := make([]byte, 1<<20+mathrand.IntN(12<<20)) // in S3, of one part or of several
+		image := make([]byte, 1+mathrand.IntN(16<<20>>mathrand.IntN(8))) // many small ones, and in S3 some of several parts
 		rand.Read(image)
 		bundle, m := v.sign(image)
 		v.image, v.signed = image, bundle
@@ -199,8 +199,8 @@ func (v *vendor) verify(at site) {
 	}
 }
 
-// kills is how often a server is killed: OTA_KILLS, or 100 in the long form, or
-// a few.
+// kills is how often a server is killed: OTA_KILLS, or 1,000 in the long form,
+// or a few. Fewer, if the time of the test is over before.
 func kills(t *testing.T) int {
 	t.Helper()
 	switch text := os.Getenv("OTA_KILLS"); {
@@ -211,9 +211,15 @@ func kills(t *testing.T) int {
 		}
 		return n
 	case os.Getenv("OTA_LONG") != "":
-		return 100
+		return 1000
 	}
 	return 10
+}
+
+// timeIsUp reports whether a test has to come to an end before its time-out.
+func timeIsUp(t *testing.T) bool {
+	end, bounded := t.Deadline()
+	return bounded && time.Until(end) < time.Minute
 }
 
 // restartLimit is how long a server that was killed may take until it listens
@@ -243,8 +249,12 @@ func TestWhatWasAcknowledgedSurvivesKill9(t *testing.T) {
 func survivesKills(t *testing.T, at site, another func() *child) {
 	v := newVendor(t)
 	var second *child
-	points, slowest := kills(t), time.Duration(0)
-	for point := range points {
+	points, slowest := 0, time.Duration(0)
+	for point := range kills(t) {
+		if timeIsUp(t) {
+			break
+		}
+		points++
 		start := time.Now()
 		c := startAt(t, at)
 		if took := time.Since(start); took > restartLimit {
@@ -280,7 +290,8 @@ func survivesKills(t *testing.T, at site, another func() *child) {
 		}
 		v.verify(at)
 	}
-	t.Logf("%d reports and %d releases were acknowledged over %d kills; the slowest start took %s", len(v.reports), len(v.published), points, slowest)
+	t.Logf("%d kills: %d reports and %d releases were acknowledged, and each is there once; the slowest start took %s",
+		points, len(v.reports), len(v.published), slowest.Round(time.Millisecond))
 	if len(v.reports) < points/3 || len(v.published) < points/5 {
 		t.Error("the server was killed before it did anything: the test proves nothing")
 	}

@@ -1,11 +1,8 @@
 package fleet
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/secure-ota/secure-ota/internal/reason"
 	"github.com/secure-ota/secure-ota/internal/store"
@@ -170,39 +167,6 @@ func (t *typeView) bridge(held uint32, r *Release) (keyset, newest uint32) {
 		}
 	}
 	return keyset, newest
-}
-
-// An acceptance is that who holds one keyset accepts another.
-type acceptance struct{ held, newer uint32 }
-
-// acceptances returns which of the keysets, oldest first, follow each other:
-// what the old snapshot knows is not verified again, no keyset ever changes.
-func (f *Fleet) acceptances(ctx context.Context, keysets []trust.VerifiedKeyset, known []acceptance) ([]acceptance, error) {
-	var newestKnown uint32
-	for _, a := range known {
-		newestKnown = max(newestKnown, a.newer)
-	}
-	list := slices.Clone(known)
-	for i, newer := range keysets {
-		if i == 0 || newer.Keyset().Version <= newestKnown {
-			continue
-		}
-		keys, err := f.cfg.Repository.Keys(ctx, newer.Keyset())
-		if err != nil {
-			return nil, err
-		}
-		for _, held := range keysets[:i] {
-			ring, err := f.cfg.Repository.Keys(ctx, held.Keyset())
-			if err != nil {
-				return nil, err
-			}
-			maps.Copy(ring, keys)
-			if _, err := held.Accept(newer.Bytes(), ring); err == nil {
-				list = append(list, acceptance{held.Keyset().Version, newer.Keyset().Version})
-			}
-		}
-	}
-	return list, nil
 }
 
 // SteppingStone returns the version of the newest release that a device could

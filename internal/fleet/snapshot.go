@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/secure-ota/secure-ota/manifest"
@@ -17,10 +18,12 @@ type Snapshot struct {
 	types    map[string]*typeView
 	byHash   map[manifest.Digest]*Release // by the hash of the signed manifest
 	byImage  map[manifest.Digest][]string // device types that have a release with an image
+	keys     trust.KeyRing                // that keysets name
 }
 
 // typeView is what is published for one device type.
 type typeView struct {
+	keysets      []publishedKeyset // oldest first
 	newestKeyset uint32
 	floors       map[uint32]uint32 // security floor by keyset version
 	releases     []*Release        // newest first
@@ -110,7 +113,7 @@ func (f *Fleet) refreshSnapshot(ctx context.Context) error {
 	}
 	next := &Snapshot{
 		revision: revision, types: map[string]*typeView{},
-		byHash: map[manifest.Digest]*Release{}, byImage: map[manifest.Digest][]string{},
+		byHash: map[manifest.Digest]*Release{}, byImage: map[manifest.Digest][]string{}, keys: trust.KeyRing{},
 	}
 	types, err := f.cfg.Repository.Types(ctx)
 	if err != nil {
@@ -129,6 +132,9 @@ func (f *Fleet) refreshSnapshot(ctx context.Context) error {
 
 func (s *Snapshot) add(deviceType string, view *typeView) {
 	s.types[deviceType] = view
+	for _, ks := range view.keysets {
+		maps.Copy(s.keys, ks.keys)
+	}
 	for _, r := range view.releases {
 		s.byHash[r.Hash] = r
 		if image := r.Manifest.ImageDigest; !slices.Contains(s.byImage[image], deviceType) {
@@ -138,7 +144,7 @@ func (s *Snapshot) add(deviceType string, view *typeView) {
 }
 
 func (f *Fleet) viewType(ctx context.Context, deviceType string, old *Snapshot) (*typeView, error) {
-	keysets, err := f.cfg.Repository.Keysets(ctx, deviceType)
+	keysets, err := f.publishedKeysets(ctx, deviceType, old)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +152,7 @@ func (f *Fleet) viewType(ctx context.Context, deviceType string, old *Snapshot) 
 	if err != nil {
 		return nil, err
 	}
-	t := &typeView{floors: map[uint32]uint32{}}
+	t := &typeView{keysets: keysets, floors: map[uint32]uint32{}}
 	for _, r := range releases {
 		t.releases = append(t.releases, &Release{
 			Manifest: r.Manifest.Manifest(), Signed: r.Manifest.Bytes(), Hash: r.ManifestHash,
@@ -154,44 +160,32 @@ func (f *Fleet) viewType(ctx context.Context, deviceType string, old *Snapshot) 
 		})
 	}
 	for _, ks := range keysets {
-		version := ks.Keyset().Version
-		t.newestKeyset = max(t.newestKeyset, version)
-		t.floors[version] = ks.Keyset().SecurityFloor
-		if err := f.verifyUnder(ctx, ks, t.releases, old); err != nil {
-			return nil, err
-		}
+		t.newestKeyset = max(t.newestKeyset, ks.version())
+		t.floors[ks.version()] = ks.Keyset().SecurityFloor
+		ks.verifyUnder(t.releases, old)
 	}
 	var known []acceptance
 	if before, ok := old.types[deviceType]; ok {
 		known = before.accepts
 	}
-	t.accepts, err = f.acceptances(ctx, keysets, known)
-	return t, err
+	t.accepts = acceptances(keysets, known)
+	return t, nil
 }
 
-// verifyUnder notes which releases a device that holds a keyset can verify.
+// verifyUnder notes which releases a device that holds the keyset can verify.
 // What the old snapshot knows is not verified again: neither a manifest nor a
 // keyset of one version ever changes.
-func (f *Fleet) verifyUnder(ctx context.Context, ks trust.VerifiedKeyset, releases []*Release, old *Snapshot) error {
-	version := ks.Keyset().Version
-	var keys trust.KeyRing
+func (k publishedKeyset) verifyUnder(releases []*Release, old *Snapshot) {
 	for _, r := range releases {
 		if known, ok := old.byHash[r.Hash]; ok {
-			if verdict, ok := known.verified[version]; ok {
-				r.verified[version] = verdict
+			if verdict, ok := known.verified[k.version()]; ok {
+				r.verified[k.version()] = verdict
 				continue
 			}
 		}
-		if keys == nil {
-			var err error
-			if keys, err = f.cfg.Repository.Keys(ctx, ks.Keyset()); err != nil {
-				return err
-			}
-		}
-		_, err := ks.VerifyManifest(r.Signed, keys)
-		r.verified[version] = err == nil
+		_, err := k.VerifyManifest(r.Signed, k.keys)
+		r.verified[k.version()] = err == nil
 	}
-	return nil
 }
 
 // Explain returns what a device would be offered now, and why not more.

@@ -30,38 +30,45 @@ func (h *Handler) manifest(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// Keysets and keys come from memory, as manifests do: a device needs them while
+// the database is gone, too. One that another replica published a moment ago is
+// not there yet, and is read.
+
 func (h *Handler) keyset(w http.ResponseWriter, r *http.Request) error {
-	deviceType, cache := r.PathValue("type"), immutable
+	deviceType, text := r.PathValue("type"), r.PathValue("version")
 	if err := manifest.CheckName(deviceType); err != nil {
 		return fmt.Errorf("device type: %w: %w", errNotFound, err)
 	}
-	var keyset trust.VerifiedKeyset
-	if r.PathValue("version") == "latest" {
-		latest, err := h.repository.LatestKeyset(r.Context(), deviceType)
-		if err != nil {
-			return err
-		}
-		keyset, cache = latest, "no-cache"
-	} else {
-		version, err := keysetVersion(r.PathValue("version"))
-		if err != nil {
-			return err
-		}
-		if keyset, err = h.repository.Keyset(r.Context(), deviceType, version); err != nil {
-			return err
-		}
+	cache, find := immutable, h.numberedKeyset
+	if text == "latest" {
+		cache, find = "no-cache", h.latestKeyset
+	}
+	keyset, err := find(r.Context(), deviceType, text)
+	if err != nil {
+		return err
 	}
 	writeObject(w, r, typeCOSE, cache, keyset.Hash(), keyset.Bytes())
 	return nil
 }
 
-// keysetVersion reads a decimal without leading zeros.
-func keysetVersion(text string) (uint32, error) {
+func (h *Handler) latestKeyset(ctx context.Context, deviceType, _ string) (trust.VerifiedKeyset, error) {
+	if keyset, ok := h.fleet.LatestKeyset(deviceType); ok {
+		return keyset, nil
+	}
+	return h.repository.LatestKeyset(ctx, deviceType)
+}
+
+// numberedKeyset returns the keyset of a version: a decimal without leading
+// zeros.
+func (h *Handler) numberedKeyset(ctx context.Context, deviceType, text string) (trust.VerifiedKeyset, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || strconv.FormatUint(n, 10) != text {
-		return 0, fmt.Errorf("keyset version %q: %w", text, errNotFound)
+		return trust.VerifiedKeyset{}, fmt.Errorf("keyset version %q: %w", text, errNotFound)
 	}
-	return uint32(n), nil
+	if keyset, ok := h.fleet.Keyset(deviceType, uint32(n)); ok {
+		return keyset, nil
+	}
+	return h.repository.Keyset(ctx, deviceType, uint32(n))
 }
 
 func (h *Handler) key(w http.ResponseWriter, r *http.Request) error {
@@ -69,9 +76,11 @@ func (h *Handler) key(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key, err := h.repository.Key(r.Context(), trust.KeyID(id))
-	if err != nil {
-		return err
+	key, ok := h.fleet.Key(trust.KeyID(id))
+	if !ok {
+		if key, err = h.repository.Key(r.Context(), trust.KeyID(id)); err != nil {
+			return err
+		}
 	}
 	// The id of a key is the hash of its COSE_Key: the ETag holds here, too.
 	writeObject(w, r, "application/cose-key", immutable, id, key.COSEKey())
