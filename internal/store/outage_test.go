@@ -104,7 +104,8 @@ func refusedTogether(t *testing.T, sentinel error, try func(context.Context) err
 		})
 	}
 	all.Wait()
-	for range 20 {
+	for range 20 { // while the database is being looked for
+		time.Sleep(probeInterval / 4)
 		if err := within(t, atOnce, "a later one", func() error { return try(t.Context()) }); !errors.Is(err, sentinel) {
 			t.Errorf("%v, want %v", err, sentinel)
 		}

@@ -97,6 +97,9 @@ func (db *DB) change(ctx context.Context, tx *Tx, f func(*Tx) error) error {
 }
 
 func (w *writer) do(ctx context.Context, tx *Tx, f func(*Tx) error) error {
+	if err := w.gate.refusal(); err != nil { // before the turn, which the search for the database may have
+		return err
+	}
 	w.waiting.Add(1)
 	w.mu.Lock()
 	w.waiting.Add(-1)
