@@ -21,8 +21,9 @@ type S3Config struct {
 	// Cache is the directory of local copies, which the location bounds. Empty:
 	// none are kept.
 	Cache   string
-	Reserve int64  // bytes of the disk of the cache that stay free
-	Claims  Claims // closed with the S3; nil: there is no other process
+	Reserve int64         // bytes of the disk of the cache that stay free
+	Claims  Claims        // closed with the S3; nil: there is no other process
+	Stall   time.Duration // a request of which no byte moves for so long is given up; 0: 15 s
 }
 
 // Claims keep processes out of each other's uploads.
@@ -70,7 +71,7 @@ func OpenS3(ctx context.Context, location string, cfg S3Config) (*S3, error) {
 	if cfg.MaxSize == 0 {
 		cfg.MaxSize = manifest.MaxImageSize
 	}
-	s := &S3{client: loc.client(), loc: loc, cfg: cfg, busy: map[manifest.Digest]bool{}}
+	s := &S3{client: loc.client(cfg.Stall), loc: loc, cfg: cfg, busy: map[manifest.Digest]bool{}}
 	if err := s.reachable(ctx); err != nil {
 		return nil, fmt.Errorf("open images at %s: %w", location, err)
 	}

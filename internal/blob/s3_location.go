@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/s3"
 )
@@ -88,8 +89,8 @@ func parseCache(value string) (int64, error) {
 	return n << 20, nil
 }
 
-func (l s3Location) client() *s3.Client {
+func (l s3Location) client(stall time.Duration) *s3.Client {
 	return s3.New(s3.Config{
-		Endpoint: l.endpoint, Region: l.region, Bucket: l.bucket, Credentials: s3.NewCredentials(l.credentials, os.Getenv),
+		Endpoint: l.endpoint, Region: l.region, Bucket: l.bucket, Credentials: s3.NewCredentials(l.credentials, os.Getenv), Stall: stall,
 	})
 }

@@ -47,10 +47,10 @@ func (s *s3Stream) Read(p []byte) (int, error) {
 	}
 	n, err := s.body.Read(p)
 	s.at += int64(n)
-	if err == io.EOF && s.at < s.size {
-		err = io.ErrUnexpectedEOF
+	if err == io.EOF && s.at == s.size {
+		return n, err
 	}
-	return n, err
+	return n, explainS3(err) // an end before the last byte among them
 }
 
 // Seek implements io.Seeker.

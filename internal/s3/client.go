@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,10 +17,11 @@ import (
 // Limits of a conversation. It fails soon where nobody answers, so that what is
 // asked for next finds its way around it.
 const (
-	dialTimeout   = 3 * time.Second
-	headerTimeout = 60 * time.Second // until the answer begins: a large upload is put together meanwhile
-	tries         = 3
-	firstPause    = 100 * time.Millisecond // between two tries, doubled each time
+	dialTimeout  = 3 * time.Second
+	stallTimeout = 15 * time.Second // without a byte that is taken, or comes
+	joinTimeout  = 60 * time.Second // until the answer begins where a large upload is put together meanwhile
+	tries        = 3
+	firstPause   = 100 * time.Millisecond // between two tries, doubled each time
 )
 
 // A Config says which bucket, and who asks.
@@ -30,6 +30,7 @@ type Config struct {
 	Region      string
 	Bucket      string
 	Credentials *Credentials
+	Stall       time.Duration // a request that makes no progress for so long is given up; 0: 15 s
 }
 
 // A Client works on one bucket. It is safe for concurrent use.
@@ -41,11 +42,14 @@ type Client struct {
 
 // New returns a client. It connects when it is used.
 func New(cfg Config) *Client {
+	if cfg.Stall == 0 {
+		cfg.Stall = stallTimeout
+	}
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	return &Client{cfg: cfg, now: time.Now, http: &http.Client{
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout,
-			ResponseHeaderTimeout: headerTimeout, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute,
+			MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute,
 			DisableCompression: true, ForceAttemptHTTP2: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a signature holds for one host
@@ -62,6 +66,7 @@ type request struct {
 	query  url.Values
 	header http.Header
 	body   []byte
+	answer time.Duration // how long the answer may take to begin; 0: as long as anything else
 }
 
 // do sends a request and returns an answer of status 2xx, whose body the caller
@@ -119,22 +124,32 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	target.RawPath = encodePath(target.Path)
 	target.RawQuery = encodeQuery(r.query)
-	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), bytes.NewReader(r.body))
+	p := watch(ctx, c.cfg.Stall, r.answer)
+	resp, err := c.exchange(p, r, target.String(), secret)
 	if err != nil {
-		return nil, err
+		p.stop()
+		return nil, p.explain(err)
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
-	sum := sha256.Sum256(r.body)
-	sign(req, secret, c.cfg.Region, hex.EncodeToString(sum[:]), c.now())
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
+	resp.Body = &receivedBody{resp.Body, p}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
 	}
 	defer drain(resp)
 	return nil, readError(resp)
+}
+
+// exchange sends a request and waits until the answer begins.
+func (c *Client) exchange(p *progress, r request, target string, secret secret) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(p.ctx, r.method, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	p.send(req, r.body)
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	sum := sha256.Sum256(r.body)
+	sign(req, secret, c.cfg.Region, hex.EncodeToString(sum[:]), c.now())
+	defer p.timer.Stop()
+	return c.http.Do(req)
 }

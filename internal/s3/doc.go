@@ -6,6 +6,7 @@
 //
 // What it guarantees: bodies that are sent are in memory, their SHA-256 is part
 // of the signature, and the store refuses them if they do not hash to it.
+// A request of which no byte moves, in either direction, is given up after a while.
 // Requests that fail on the way, or because the store is not well, are tried
 // again a few times. A secret key is in no error.
 package s3

@@ -62,7 +62,7 @@ func (c *Client) CompleteUpload(ctx context.Context, key, id string, etags []str
 	if err != nil {
 		return err
 	}
-	resp, err := c.do(ctx, request{method: http.MethodPost, key: key, body: body, query: url.Values{"uploadId": {id}}})
+	resp, err := c.do(ctx, request{method: http.MethodPost, key: key, body: body, query: url.Values{"uploadId": {id}}, answer: joinTimeout})
 	if err != nil {
 		return err
 	}
