@@ -174,11 +174,16 @@ func (s *Sender) commitCheck(ctx context.Context, admitted *Device, req trust.Ch
 	return err
 }
 
-// admitted has a rollout count in the device to which it makes a new offer, or
-// takes the release out of the decision.
+// admitted has the rollouts count in the device to which a new offer is made,
+// or takes the release out of the decision. They are asked of an offer in
+// nobody's name, too: that the type waits for rollouts by now may not have
+// reached this process. A pin is above them.
 func (f *Fleet) admitted(tx *store.Tx, d, next *Device, decision *Decision) (settle func(), err error) {
 	fresh := !next.Offer.IsZero() && next.Offer != d.Offer
-	if decision.Choice.Rollout == "" || !fresh && !decision.Choice.New {
+	if f.cfg.Rollouts == nil || !fresh && !decision.Choice.New {
+		return nil, nil
+	}
+	if decision.Choice.Rollout == "" && d.Pin == decision.Release.Manifest.Version.String() {
 		return nil, nil
 	}
 	settle, err = f.cfg.Rollouts.Admit(tx, next, decision.Choice)

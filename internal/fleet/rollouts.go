@@ -20,8 +20,9 @@ type Rollouts interface {
 	Choose(q *Question) Choice
 	// Admit is called in the transaction that records an offer, with the device
 	// as it stands there, before anything of the offer is written. It counts the
-	// device in, or refuses with an error that wraps ErrNotAdmitted. settle is
-	// to be called once the transaction is committed.
+	// device in, or refuses with an error that wraps ErrNotAdmitted. The zero
+	// Choice is an offer in no rollout's name, which it refuses if the type waits
+	// for rollouts. settle is to be called once the transaction is committed.
 	Admit(tx *store.Tx, d *Device, c Choice) (settle func(), err error)
 	// Witness is called in the transaction that records what a device says of
 	// itself, with the device as it is then. settle as in Admit.

@@ -12,6 +12,9 @@ import (
 // rows, which no other transaction changes meanwhile: two servers keep to one
 // budget, one pace and one state.
 func (e *Engine) Admit(tx *store.Tx, d *fleet.Device, c fleet.Choice) (settle func(), err error) {
+	if c.Rollout == "" {
+		return nil, admitFreely(tx, d.DeviceType)
+	}
 	revision, err := touch(tx)
 	if err != nil {
 		return nil, err
@@ -56,6 +59,17 @@ func (e *Engine) Admit(tx *store.Tx, d *fleet.Device, c fleet.Choice) (settle fu
 		return nil, err
 	}
 	return e.settled(rowsOf(append(others, l))), nil
+}
+
+// admitFreely admits a device to an offer in no rollout's name, unless its type
+// waits for rollouts by what is committed: memory here may be a refresh behind
+// the server on which an administrator said so.
+func admitFreely(tx *store.Tx, deviceType string) error {
+	settings, err := loadType(tx, deviceType)
+	if err == nil && settings.Offer == Rollouts {
+		err = fmt.Errorf("%w: %w", fleet.ErrNotAdmitted, errNoRollout)
+	}
+	return err
 }
 
 // step is how many microseconds there are from one offer to the next.

@@ -16,6 +16,7 @@ type census struct {
 	at      time.Time
 	took    time.Duration
 	stage   int // that was open
+	touched int // when it was counted
 	waiting int // of the target: not touched, do not have it, and can take it
 	blocked int // of the target: held, pinned, or cannot take it
 	stages  []waitingIn
@@ -24,9 +25,14 @@ type census struct {
 // waitingIn is how many devices wait in a stage, those of earlier ones
 // included.
 type waitingIn struct {
-	waiting int
-	present int // of them, were here since the open stage opened
+	waiting int // and were not touched
+	left    int // and were: another rollout had taken them over
+	present int // of both, were here since the open stage opened
 }
+
+// since returns how many of those that waited still do: not those that were
+// touched since they were counted, which stand in the counters.
+func (c *census) since(r *row, waiting int) int { return max(waiting-(r.touched-c.touched), 0) }
 
 // scanShare is how small a part of the time is spent on counting: a census is
 // good for so many times as long as it took.
@@ -67,15 +73,23 @@ func (e *Engine) count(a *active) *census {
 	if a.stage > 0 {
 		opened = a.stages[a.stage-1].openedAt
 	}
+	counted, revision := a.gauge.moment()
+	c.touched = counted.touched
 	cuts := a.cuts()
-	e.waiting(a, func(p uint64, d *fleet.Device, blocked bool) {
+	e.waiting(a, revision, func(p uint64, d *fleet.Device, left, blocked bool) {
 		if blocked {
 			c.blocked++
 			return
 		}
-		c.waiting++
+		if !left {
+			c.waiting++
+		}
 		for i := e.stageOf(a, cuts, p, d); i < len(c.stages); i++ {
-			c.stages[i].waiting++
+			if left {
+				c.stages[i].left++
+			} else {
+				c.stages[i].waiting++
+			}
 			if !d.LastSeen.Before(opened) && !d.LastSeen.IsZero() {
 				c.stages[i].present++
 			}
@@ -87,14 +101,11 @@ func (e *Engine) count(a *active) *census {
 			least = 1
 		}
 		at := &c.stages[a.stage+i]
-		at.waiting = max(at.waiting, min(least-a.touchedNow(), c.waiting))
+		at.waiting = max(at.waiting, min(least-c.touched, c.waiting))
 	}
 	c.took = time.Since(began)
 	return c
 }
-
-// touchedNow is the number of touched devices as memory knows it.
-func (a *active) touchedNow() int { return a.gauge.counters.Load().touched }
 
 // cuts returns the cut of each stage: as it was fixed, or as it will be.
 func (a *active) cuts() []uint64 {
@@ -121,20 +132,22 @@ func (e *Engine) stageOf(a *active, cuts []uint64, p uint64, d *fleet.Device) in
 	return len(cuts)
 }
 
-// waiting calls f for every device of the target that the rollout has neither
-// touched nor updated. blocked: it is not offered the release whatever the
-// rollout does.
-func (e *Engine) waiting(a *active, f func(position uint64, d *fleet.Device, blocked bool)) {
+// waiting calls f for every device of the target that could be offered the
+// release, and was not by the revision of a moment of the gauge. left: it was,
+// and another rollout has taken it over since. blocked: it is not offered the
+// release whatever the rollout does.
+func (e *Engine) waiting(a *active, revision int64, f func(position uint64, d *fleet.Device, left, blocked bool)) {
 	e.each(a.spec.DeviceType, func(d *fleet.Device) {
 		if d.Installed.Sequence >= a.facts.Release.Sequence || !a.facts.Release.fits(d.HardwareRevision) || !e.fleet.Matches(a.target, d) {
 			return
 		}
 		p := position(a.id, d.Ref)
-		if a.gauge.mark(p).state != "" {
+		m := a.gauge.mark(p)
+		if m.state.unproven() && m.since <= revision {
 			return
 		}
 		blocked := d.Hold || d.Pin != "" || e.cannot(d, a.facts.Release.Hash)
-		f(p, d, blocked)
+		f(p, d, m.state == Left && m.since <= revision, blocked)
 	})
 }
 
@@ -146,18 +159,21 @@ func (e *Engine) cut(a *active) (cut uint64, target int) {
 	if a.stage > 0 {
 		cut = a.stages[a.stage-1].cut
 	}
+	counted, revision := a.gauge.moment()
+	target = counted.touched
 	var waiting []uint64
-	e.waiting(a, func(p uint64, _ *fleet.Device, blocked bool) {
-		target++
+	e.waiting(a, revision, func(p uint64, _ *fleet.Device, left, blocked bool) {
+		if !left {
+			target++
+		}
 		if !blocked {
 			waiting = append(waiting, p)
 		}
 	})
-	target += a.touchedNow()
-	need := stage.Count - a.touchedNow()
+	need := stage.Count - counted.touched
 	if stage.Percent > 0 {
 		cut = max(cut, percentCut(stage.Percent))
-		need = 1 - a.touchedNow()
+		need = 1 - counted.touched
 	}
 	if need <= 0 || len(waiting) == 0 {
 		return cut, target

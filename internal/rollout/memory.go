@@ -55,7 +55,7 @@ type gauge struct {
 
 	mu       sync.RWMutex
 	revision int64               // of counters
-	marks    map[uint64]mark     // touched devices without evidence of success, by position
+	marks    map[uint64]mark     // touched devices that have not proved themselves, by position
 	strange  map[uint64]struct{} // devices with the release that the rollout did not touch: they are not sent back
 }
 
@@ -64,12 +64,20 @@ type mark struct {
 	state    DeviceState
 	excused  bool
 	revision int64
+	since    int64 // the revision of its first mark
 }
 
 func newGauge() *gauge {
 	g := &gauge{revision: -1, marks: map[uint64]mark{}, strange: map[uint64]struct{}{}}
 	g.counters.Store(&counters{})
 	return g
+}
+
+// moment returns the counters and the revision that they are of.
+func (g *gauge) moment() (counters, int64) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return *g.counters.Load(), g.revision
 }
 
 // mark returns where a device stands. The zero mark is of one that the rollout
@@ -111,10 +119,12 @@ func (g *gauge) note(t *touched) {
 	defer g.mu.Unlock()
 	switch old := g.marks[p]; {
 	case old.revision > t.revision:
-	case t.state.unproven():
-		g.marks[p] = mark{t.state, t.excused, t.revision}
-	default:
+	case t.state == Confirmed:
 		delete(g.marks, p)
+	case old.state == "":
+		g.marks[p] = mark{t.state, t.excused, t.revision, t.revision}
+	default:
+		g.marks[p] = mark{t.state, t.excused, t.revision, old.since}
 	}
 }
 
@@ -141,7 +151,7 @@ func (e *Engine) Refresh(ctx context.Context) error {
 			return err
 		}
 		if e.revision < 0 { // of the first reading, most have proved themselves
-			devices, err = readTouched(tx, `WHERE state NOT IN ('confirmed', 'left')`)
+			devices, err = readTouched(tx, `WHERE state <> 'confirmed'`)
 		} else {
 			devices, err = readTouched(tx, `WHERE revision > $1`, e.revision)
 		}
@@ -150,17 +160,29 @@ func (e *Engine) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read rollouts: %w", err)
 	}
+	known := e.memory.Load()
+	known.note(devices, nil) // before the counters: a census knows who was marked after them
 	if err := e.adopt(offers, rows); err != nil {
 		return err
 	}
-	known := e.memory.Load().byID
+	e.memory.Load().note(devices, known)
+	e.revision = now
+	return nil
+}
+
+// note takes committed devices into the rollouts that are in memory, but not in
+// what was there before.
+func (m *memory) note(devices []*touched, before *memory) {
 	for _, t := range devices {
-		if a, ok := known[t.rollout]; ok {
+		a, ok := m.byID[t.rollout]
+		if ok && before != nil {
+			_, noted := before.byID[t.rollout]
+			ok = !noted
+		}
+		if ok {
 			a.gauge.note(t)
 		}
 	}
-	e.revision = now
-	return nil
 }
 
 func readOffers(tx *store.Tx) (map[string]Offer, error) {
@@ -224,21 +246,17 @@ func (m *memory) take(r *row) error {
 // settled returns what takes committed rows and devices into memory.
 func (e *Engine) settled(rows []*row, devices []*touched) func() {
 	return func() {
-		known := e.memory.Load().byID
+		known := e.memory.Load()
+		known.note(devices, nil) // first, as Refresh does
 		var moved []*row
 		for _, r := range rows {
-			a, ok := known[r.id]
+			a, ok := known.byID[r.id]
 			if !ok {
 				continue // the next refresh reads it
 			}
 			a.gauge.count(r)
 			if a.state != r.state || a.stage != r.stage {
 				moved = append(moved, r)
-			}
-		}
-		for _, t := range devices {
-			if a, ok := known[t.rollout]; ok {
-				a.gauge.note(t)
 			}
 		}
 		if len(moved) == 0 {

@@ -104,7 +104,7 @@ func (e *Engine) progress(r *row, counts tallies) (Progress, error) {
 	}
 	over := r.state == Aborted
 	if !over {
-		p.Waiting, p.Blocked = now.waiting, now.blocked
+		p.Waiting, p.Blocked = now.since(r, now.waiting), now.blocked
 	}
 	p.Target = r.touched + p.Waiting
 	for i, stage := range r.spec.Stages {
@@ -118,7 +118,9 @@ func (e *Engine) progress(r *row, counts tallies) (Progress, error) {
 			}
 		}
 		if !over {
-			s.Waiting = now.stages[i].waiting
+			if s.Waiting = now.stages[i].waiting; i+1 >= r.stage {
+				s.Waiting = now.since(r, s.Waiting)
+			}
 			s.Target += s.Waiting
 		}
 		if i < len(r.stages) {

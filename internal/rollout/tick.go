@@ -78,8 +78,8 @@ func (e *Engine) lacks(a *active, c *counters, now *census) string {
 	waits := now.stages[a.stage-1]
 	present := c.confirmed + c.unproven + waits.present
 	switch done := float64(c.confirmed) * 100; {
-	case present == 0 && waits.waiting > 0:
-		return fmt.Sprintf("none of its %d devices was here yet", waits.waiting)
+	case present == 0 && waits.waiting+waits.left > 0:
+		return fmt.Sprintf("none of its %d devices was here yet", waits.waiting+waits.left)
 	case done < stage.SuccessPercent*float64(present):
 		return fmt.Sprintf("%d of the %d devices that were here run it, %g %% have to", c.confirmed, present, stage.SuccessPercent)
 	}

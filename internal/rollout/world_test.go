@@ -15,6 +15,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/internal/store"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/manifest"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/signing"
@@ -85,7 +86,8 @@ func newWorldIn(t testing.TB, dir string) *world {
 // replica opens another server on the directory.
 func (w *world) replica() (*rollout.Engine, *repository.Repository) {
 	w.t.Helper()
-	repo := must(repository.Open(w.t.Context(), repository.Config{Dir: w.dir, Create: true, Now: w.now}))(w.t)
+	database, blobs := place.Of(w.t, w.dir)
+	repo := must(repository.Open(w.t.Context(), repository.Config{Dir: w.dir, Database: database, Blobs: blobs, Create: true, Now: w.now}))(w.t)
 	e := must(rollout.OpenStill(w.t.Context(), fleet.Config{
 		Repository: repo, Masters: auth.OpenMasters(filepath.Join(w.dir, repository.SecretsName)), Now: w.now, Retry: time.Hour,
 	}))(w.t)
