@@ -123,8 +123,8 @@ func (r *row) apply(tx *store.Tx, by auth.Actor, action Action) error {
 	case Start:
 		return r.start(tx, by)
 	case Approve:
-		if by.Name == r.createdBy {
-			return fmt.Errorf("%w: %s is its author", ErrAuthor, by.Name)
+		if err := r.second(tx, by); err != nil {
+			return err
 		}
 		r.approvedAt, r.approvedBy, r.state = tx.Now(), by.Name, Scheduled
 	case Pause:
