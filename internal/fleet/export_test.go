@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"math"
 
 	"github.com/secure-ota/secure-ota/internal/store"
 )
@@ -36,3 +37,13 @@ func (f *Fleet) Read(ctx context.Context) error {
 
 // SyncSeen does now what is otherwise done in the background.
 func (f *Fleet) SyncSeen(ctx context.Context) error { return f.syncSeen(ctx) }
+
+// MergeSeen merges the whole log of last-seen times into the pages, however
+// short it is.
+func (f *Fleet) MergeSeen(ctx context.Context) error { return f.mergeLog(ctx, 0, math.MaxInt64) }
+
+// LogRows returns how many rows the log of last-seen times has.
+func (f *Fleet) LogRows(ctx context.Context) (rows int64, err error) {
+	err = f.db.View(ctx, func(tx *store.Tx) error { return tx.Get(`SELECT COUNT(*) FROM seen_log`, nil, &rows) })
+	return rows, err
+}

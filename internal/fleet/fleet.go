@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -57,8 +58,10 @@ type Fleet struct {
 
 	refreshed    atomic.Int64 // ms; see Refreshed
 	refreshing   sync.Mutex
-	revision     int64 // of the newest device row that was read
-	seenRevision int64 // of the newest page of last-seen times that was read or written
+	revision     int64    // of the newest device row that was read
+	seenRevision int64    // up to which all of the log of last-seen times is in memory
+	synced       [2]int64 // what seenRevision was at the last two syncs, the older first
+	seenLogSize  int64    // of the log in bytes, as far as it is known here
 
 	loaded     chan struct{}   // closed once all devices are in the table
 	background context.Context // ends with Close
@@ -70,6 +73,7 @@ type Fleet struct {
 // stops. A large fleet is still being read when Open returns: of it, what is
 // asked for is read at once.
 func Open(ctx context.Context, cfg Config) (*Fleet, error) {
+	enough := time.After(openWait)
 	f, err := begin(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open fleet: %w", err)
@@ -78,7 +82,7 @@ func Open(ctx context.Context, cfg Config) (*Fleet, error) {
 	f.done.Go(func() { f.keepLoading(failed) })
 	select {
 	case <-f.loaded:
-	case <-time.After(openWait):
+	case <-enough:
 	case err := <-failed:
 		f.stop()
 		f.done.Wait()
@@ -107,7 +111,7 @@ func (c Config) withDefaults() Config {
 func (f *Fleet) Close(ctx context.Context) error {
 	f.stop()
 	f.done.Wait()
-	return errors.Join(f.flushSeen(ctx), f.flushRefusals(ctx))
+	return errors.Join(f.flushSeen(ctx), f.mergeLog(ctx, longLog, math.MaxInt64), f.flushRefusals(ctx))
 }
 
 // Refresh makes what any process has committed visible here: at once, where it

@@ -23,8 +23,9 @@ const (
 )
 
 // begin returns a fleet without devices. It notes where this process starts to
-// follow changes, and reads what is published. The devices are read behind it:
-// what changes meanwhile is seen twice, and the newer counts.
+// follow changes, and reads what is published and the log of last-seen times.
+// Their pages and the devices are read behind it: what changes meanwhile is seen
+// twice, and the newer counts.
 func begin(ctx context.Context, cfg Config) (f *Fleet, err error) {
 	f = &Fleet{
 		cfg: cfg.withDefaults(), db: cfg.Repository.Store(), table: newTable(), loaded: make(chan struct{}),
@@ -37,7 +38,7 @@ func begin(ctx context.Context, cfg Config) (f *Fleet, err error) {
 	if f.revision, err = f.db.Revision(ctx, topicDevices); err != nil {
 		return nil, err
 	}
-	if f.seenRevision, err = f.db.Revision(ctx, topicSeen); err != nil {
+	if err := f.readSeenLog(ctx); err != nil {
 		return nil, err
 	}
 	now := f.cfg.Now()

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,27 +10,35 @@ import (
 	"github.com/secure-ota/secure-ota/internal/store"
 )
 
-// topicSeen is what every write of pages touches, so that other processes learn
-// of it, and one waits for another.
+// Last-seen times and nonces of checks are written behind, to a log: a row for
+// all devices that were seen since the row before. Now and then the log is
+// merged into pages, of which each device has its place (seen_page.go). A start
+// reads both; a process that runs reads the rows that are new.
+
+// topicSeen counts the rows of the log, those merged already included: so other
+// processes learn that there is one, and find whether they missed one.
 const topicSeen = "seen"
 
-// seenBatch is how many pages are written in one transaction. Other writers
-// wait for it.
-const seenBatch = 128
+// maxSightings is how many devices stand in a row of the log at most. It bounds
+// how long other writers wait.
+const maxSightings = 1 << 16
 
-// syncSeen writes the pages that changed here, and reads those that changed
-// elsewhere.
+// syncSeen writes what was seen here, reads what was seen elsewhere, and keeps
+// the log short.
 func (f *Fleet) syncSeen(ctx context.Context) error {
 	if err := f.flushSeen(ctx); err != nil {
 		return err
 	}
-	return f.refreshSeen(ctx)
+	if err := f.refreshSeen(ctx); err != nil {
+		return err
+	}
+	return f.mergeLongLog(ctx)
 }
 
 func (f *Fleet) flushSeen(ctx context.Context) error {
 	var errs []error
-	for batch := range slices.Chunk(f.table.takeUnwritten(), seenBatch) {
-		if err := f.writeSeen(ctx, batch); err != nil {
+	for batch := range slices.Chunk(f.table.takeUnwritten(), maxSightings) {
+		if err := f.logSightings(ctx, batch); err != nil {
 			f.table.stillUnwritten(batch) // next time
 			errs = append(errs, err)
 		}
@@ -40,117 +49,121 @@ func (f *Fleet) flushSeen(ctx context.Context) error {
 	return nil
 }
 
-// writeSeen merges pages into those that are stored: another process may have
-// seen the same devices later.
-func (f *Fleet) writeSeen(ctx context.Context, numbers []uint32) error {
-	known, loaded := f.knownSeen(), f.isLoaded()
-	merged, revision := make([]seenPage, len(numbers)), int64(0)
+func (f *Fleet) logSightings(ctx context.Context, list []sighting) error {
+	content, revision := appendSightings(nil, list), int64(0)
 	err := f.db.ChangeUnaudited(ctx, func(tx *store.Tx) (err error) {
-		// First of all: who touches the topic has it to himself until he commits.
 		if revision, err = touched(tx, topicSeen); err != nil {
 			return err
 		}
-		alone := loaded && revision == known+1 // all that is stored is in memory
-		for i, number := range numbers {
-			f.table.page(number, &merged[i])
-			if err := writePage(tx, number, &merged[i], revision, alone); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err = tx.Exec(`INSERT INTO seen_log (revision, content) VALUES ($1, $2)`, revision, content)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	for i, number := range numbers {
-		f.table.mergePage(number, &merged[i])
+	for _, s := range list {
+		f.table.unmerged(s.number)
 	}
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
-	if revision == f.seenRevision+1 {
+	if revision == f.seenRevision+1 { // else refreshSeen finds it with those between
 		f.seenRevision = revision
+		f.seenLogSize += logRowSize(content)
 	}
 	return nil
 }
 
-func writePage(tx *store.Tx, number uint32, page *seenPage, revision int64, alone bool) error {
-	if !alone {
-		stored, err := loadPage(tx, number)
-		if err != nil {
-			return err
-		}
-		page.merge(stored)
-	}
-	_, err := tx.Exec(`INSERT INTO seen_pages (page, content, revision) VALUES ($1, $2, $3)
-		ON CONFLICT (page) DO UPDATE SET content = excluded.content, revision = excluded.revision`,
-		int64(number), page.append(make([]byte, 0, 1+pageRows*seenEntrySize)), revision)
-	return err
-}
-
-// knownSeen returns the revision up to which every stored page is in memory.
-func (f *Fleet) knownSeen() int64 {
+// readSeenLog reads the log before any device is known. What is in it waits in
+// the table for the devices.
+func (f *Fleet) readSeenLog(ctx context.Context) error {
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
-	return f.seenRevision
+	err := f.db.View(ctx, func(tx *store.Tx) (err error) {
+		if f.seenRevision, err = tx.Revision(topicSeen); err != nil {
+			return err
+		}
+		_, _, err = f.readLogSince(tx, 0)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read last-seen times: %w", err)
+	}
+	return nil
 }
 
 // refreshSeen reads what other processes wrote.
 func (f *Fleet) refreshSeen(ctx context.Context) error {
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
-	if !f.isLoaded() { // or a page could come between a device's page and its row
+	if !f.isLoaded() { // or what is newer than a device's row could come before it
 		return nil
 	}
 	now, err := f.db.Revision(ctx, topicSeen)
 	if err != nil || now == f.seenRevision {
 		return err
 	}
-	whole := true
-	err = f.db.View(ctx, func(tx *store.Tx) error {
-		return eachPage(tx, `WHERE revision > $1`, []any{f.seenRevision}, func(number uint32, page *seenPage) {
-			whole = f.table.mergePage(number, page) && whole
-		})
-	})
+	whole, err := f.readSeen(ctx)
+	if err == nil && !whole { // a device got new keys, which was committed before it was seen with them
+		if err = f.refreshDevices(ctx); err == nil {
+			whole, err = f.readSeen(ctx)
+		}
+	}
+	if err == nil && !whole {
+		err = fmt.Errorf("%w: a device was seen with keys that it does not have", store.ErrDamaged)
+	}
 	if err != nil {
 		return fmt.Errorf("read last-seen times: %w", err)
-	}
-	if whole { // otherwise once more, when the devices are known
-		f.seenRevision = now
 	}
 	return nil
 }
 
-// loadPage reads a page, an empty one if it is not stored.
-func loadPage(tx *store.Tx, number uint32) (*seenPage, error) {
-	var raw []byte
-	page := &seenPage{}
-	err := tx.Get(`SELECT content FROM seen_pages WHERE page = $1`, []any{int64(number)}, &raw)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return page, nil
-	case err != nil:
-		return nil, err
-	}
-	return page, page.decode(raw)
-}
-
-// loadPages reads the pages from from to below to.
-func loadPages(tx *store.Tx, from, to uint32, f func(number uint32, page *seenPage)) error {
-	return eachPage(tx, `WHERE page >= $1 AND page < $2`, []any{int64(from), int64(to)}, f)
-}
-
-func eachPage(tx *store.Tx, where string, args []any, f func(number uint32, page *seenPage)) error {
-	return tx.Each(`SELECT page, content FROM seen_pages `+where, args, func(scan func(...any) error) error {
-		var number int64
-		var raw []byte
-		page := &seenPage{}
-		if err := scan(&number, &raw); err != nil {
+// readSeen reads the rows of the log that are new, and the pages if some of
+// those rows were merged already. It reports whether all of it found its place.
+func (f *Fleet) readSeen(ctx context.Context) (whole bool, err error) {
+	err = f.db.View(ctx, func(tx *store.Tx) error {
+		now, err := tx.Revision(topicSeen)
+		if err != nil {
 			return err
 		}
-		if err := page.decode(raw); err != nil {
+		var rows int64
+		if rows, whole, err = f.readLogSince(tx, f.seenRevision); err != nil {
 			return err
 		}
-		f(uint32(number), page)
-		return nil
+		if rows != now-f.seenRevision {
+			err = eachPage(tx, `WHERE revision > $1`, []any{f.seenRevision}, func(number uint32, page *seenPage) {
+				whole = f.table.mergePage(number, page) && whole
+			})
+		}
+		if err == nil && whole {
+			f.seenRevision = now
+		}
+		return err
 	})
+	return whole, err
+}
+
+// readLogSince reads the rows of the log after a revision.
+func (f *Fleet) readLogSince(tx *store.Tx, revision int64) (rows int64, whole bool, err error) {
+	highest, err := tx.Revision(topicNumbers)
+	if err != nil {
+		return 0, false, err
+	}
+	whole = true
+	err = tx.Each(`SELECT content FROM seen_log WHERE revision > $1`, []any{revision}, func(scan func(...any) error) error {
+		var content sql.RawBytes
+		if err := scan(&content); err != nil {
+			return err
+		}
+		rows++
+		f.seenLogSize += logRowSize(content)
+		return eachSighting(content, func(s sighting) error {
+			if int64(s.number) > highest { // no room is made for what cannot be
+				return fmt.Errorf("%w: it names device number %d, of %d that were given", store.ErrDamaged, s.number, highest)
+			}
+			whole = f.table.mergeSighting(s) && whole
+			f.table.unmerged(s.number)
+			return nil
+		})
+	})
+	return rows, whole, err
 }

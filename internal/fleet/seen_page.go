@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/secure-ota/secure-ota/internal/store"
@@ -89,4 +91,39 @@ func (p *seenPage) decode(raw []byte) error {
 		p[i] = seenEntry{packUint48(ms), binary.BigEndian.Uint32(raw[6:]), binary.BigEndian.Uint64(raw[10:])}
 	}
 	return nil
+}
+
+// loadPage reads a page, an empty one if it is not stored.
+func loadPage(tx *store.Tx, number uint32) (*seenPage, error) {
+	var raw []byte
+	page := &seenPage{}
+	err := tx.Get(`SELECT content FROM seen_pages WHERE page = $1`, []any{int64(number)}, &raw)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return page, nil
+	case err != nil:
+		return nil, err
+	}
+	return page, page.decode(raw)
+}
+
+// loadPages calls f for the pages from from to below to.
+func loadPages(tx *store.Tx, from, to uint32, f func(number uint32, page *seenPage)) error {
+	return eachPage(tx, `WHERE page >= $1 AND page < $2`, []any{int64(from), int64(to)}, f)
+}
+
+func eachPage(tx *store.Tx, where string, args []any, f func(number uint32, page *seenPage)) error {
+	return tx.Each(`SELECT page, content FROM seen_pages `+where, args, func(scan func(...any) error) error {
+		var number int64
+		var raw sql.RawBytes
+		page := &seenPage{}
+		if err := scan(&number, &raw); err != nil {
+			return err
+		}
+		if err := page.decode(raw); err != nil {
+			return err
+		}
+		f(uint32(number), page)
+		return nil
+	})
 }

@@ -57,7 +57,8 @@ const (
 )
 
 type slab struct {
-	unwritten atomic.Uint32 // a bit for each page whose last-seen times are newer than the store's
+	unwritten [slabRows / 32]uint32 // a bit for each device that was seen since the log was written, under its lock
+	unmerged  atomic.Uint32         // a bit for each page of a device of which the log says more
 	rows      []row
 }
 
@@ -167,6 +168,16 @@ func (t *table) settle(d *Device) (uint32, error) {
 	t.index.add(p, d.number, func(number uint32) place { return t.index.place(t.names.ref(t.row(number).name)) })
 	t.count.Add(1)
 	return d.number, nil
+}
+
+// reserve sees to it that a device has room.
+func (t *table) reserve(number uint32) {
+	if slabs := *t.slabs.Load(); int(number/slabRows) < len(slabs) && slabs[number/slabRows].rows != nil {
+		return
+	}
+	t.growing.Lock()
+	defer t.growing.Unlock()
+	t.makeRoom(number)
 }
 
 func (t *table) makeRoom(number uint32) {
