@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 
+	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 )
 
@@ -22,6 +23,15 @@ func (e *Engine) Forget() {
 	e.counting.Lock()
 	defer e.counting.Unlock()
 	clear(e.counted)
+}
+
+// Order is Act on a server that dies right after the commit.
+func (e *Engine) Order(ctx context.Context, by auth.Actor, name string, action Action, why string) error {
+	before, err := e.Show(ctx, name)
+	if err != nil {
+		return err
+	}
+	return e.order(ctx, by, before, action, why)
 }
 
 // Position is position.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
@@ -17,6 +18,7 @@ import (
 type model struct {
 	now      time.Time
 	started  int
+	critical bool // what is started from now on needs a second person
 	rollouts map[string]*modelRollout
 	devices  []*modelDevice
 }
@@ -394,17 +396,20 @@ func (m *model) open(r *modelRollout) {
 	}
 }
 
+// author creates every rollout.
+var author = alice
+
 // act does what an operator orders, and reports whether that is possible.
-func (m *model) act(r *modelRollout, a rollout.Action) bool {
+func (m *model) act(r *modelRollout, by auth.Actor, a rollout.Action) bool {
 	possible := map[rollout.Action][]rollout.State{
-		rollout.Start: {rollout.Draft}, rollout.Pause: {rollout.Running, rollout.Completed},
+		rollout.Start: {rollout.Draft}, rollout.Approve: {rollout.Awaiting}, rollout.Pause: {rollout.Running, rollout.Completed},
 		rollout.Resume: {rollout.Paused, rollout.Halted}, rollout.Advance: {rollout.Running},
 		rollout.Halt:   {rollout.Running, rollout.Paused, rollout.Completed},
-		rollout.Abort:  {rollout.Scheduled, rollout.Running, rollout.Paused, rollout.Halted, rollout.Completed},
+		rollout.Abort:  {rollout.Awaiting, rollout.Scheduled, rollout.Running, rollout.Paused, rollout.Halted, rollout.Completed},
 		rollout.Delete: {rollout.Draft},
 	}
 	if !slices.Contains(possible[a], r.state) || a == rollout.Advance && r.stage == len(r.Stages) ||
-		(a == rollout.Start || a == rollout.Resume) && r.withdrawn {
+		(a == rollout.Start || a == rollout.Resume) && r.withdrawn || a == rollout.Approve && by.Name == author.Name {
 		return false
 	}
 	switch a {
@@ -414,6 +419,11 @@ func (m *model) act(r *modelRollout, a rollout.Action) bool {
 		if r.budget == 0 {
 			r.budget = rollout.MinBudget
 		}
+		if m.critical {
+			r.state = rollout.Awaiting
+		}
+	case rollout.Approve:
+		r.state = rollout.Scheduled
 	case rollout.Pause:
 		r.state = rollout.Paused
 	case rollout.Resume:
