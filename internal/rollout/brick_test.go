@@ -9,7 +9,7 @@ import (
 )
 
 // brickFleet is how many devices a release that bricks them could reach.
-const brickFleet = 5000
+const brickFleet = 2000
 
 // bricks rolls a release out to a whole fleet at once, without stages, and
 // returns how many devices were touched at the end of ten days in which every

@@ -83,12 +83,14 @@ func newWorldIn(t testing.TB, dir string) *world {
 	return w
 }
 
-// replica opens another server on the directory.
-func (w *world) replica() (*rollout.Engine, *repository.Repository) {
+// replica opens another server on what is stored, which does nothing unasked.
+func (w *world) replica() (*rollout.Engine, *repository.Repository) { return w.open(rollout.OpenStill) }
+
+func (w *world) open(start func(context.Context, fleet.Config) (*rollout.Engine, error)) (*rollout.Engine, *repository.Repository) {
 	w.t.Helper()
 	database, blobs := place.Of(w.t, w.dir)
 	repo := must(repository.Open(w.t.Context(), repository.Config{Dir: w.dir, Database: database, Blobs: blobs, Create: true, Now: w.now}))(w.t)
-	e := must(rollout.OpenStill(w.t.Context(), fleet.Config{
+	e := must(start(w.t.Context(), fleet.Config{
 		Repository: repo, Masters: auth.OpenMasters(filepath.Join(w.dir, repository.SecretsName)), Now: w.now, Retry: time.Hour,
 	}))(w.t)
 	w.t.Cleanup(func() {
