@@ -21,7 +21,7 @@ type DB struct {
 
 	place
 	read    *sql.DB
-	readers chan *session // maxReaders of them; nil: not connected yet
+	readers *readers
 	writer  *writer
 }
 
@@ -58,11 +58,8 @@ func open(ctx context.Context, p place) (*DB, error) {
 		return nil, errors.Join(err, read.Close(), write.Close(), p.engine.close())
 	}
 	db := &DB{
-		Now: time.Now, place: p, read: read, readers: make(chan *session, maxReaders),
+		Now: time.Now, place: p, read: read, readers: newReaders(),
 		writer: newWriter(p.engine, write, writing),
-	}
-	for range maxReaders {
-		db.readers <- nil
 	}
 	return db, nil
 }
@@ -83,29 +80,26 @@ func (db *DB) Shared() bool {
 // Close closes the database. Nobody may be using it any more. Closing again
 // does nothing.
 func (db *DB) Close() error {
-	for range maxReaders {
-		if s := <-db.readers; s != nil {
-			s.close()
-		}
-		db.readers <- nil // who reads all the same is refused, and does not wait
-	}
+	db.readers.close()
 	// Readers first: the last connection of SQLite to close writes the log back.
 	return explain(db.engine, errors.Join(db.read.Close(), db.writer.close(), db.engine.close()))
 }
+
+// Rest closes the connections that read and are idle, and gives back their
+// memory: after much was read at once. The next reader makes a new one.
+func (db *DB) Rest() { db.readers.closeIdle() }
 
 // View runs f in a transaction that only reads, and sees one moment.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
 	running, watch, end := db.reading(ctx)
 	defer end()
-	var s *session
-	select {
-	case s = <-db.readers:
-	case <-running.Done():
-		return fmt.Errorf("read database: %w", context.Cause(running))
+	s, err := db.readers.take(running)
+	if err != nil {
+		return fmt.Errorf("read database: %w", err)
 	}
-	defer func() { db.readers <- s }()
+	defer func() { db.readers.give(s) }()
 	watch.start()
-	err := db.beginView(running, &s)
+	err = db.beginView(running, &s)
 	watch.stop()
 	if err != nil {
 		return fmt.Errorf("read database: %w", explainIn(running, db.engine, err))
