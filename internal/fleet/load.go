@@ -58,6 +58,7 @@ func (f *Fleet) keepLoading(failed chan<- error) {
 		if err == nil {
 			close(f.loaded)
 			if f.table.count.Load() > slabRows {
+				f.db.Rest()
 				debug.FreeOSMemory() // what the reading of a large fleet left behind would stay for minutes
 			}
 			return
@@ -93,6 +94,7 @@ func (f *Fleet) load(ctx context.Context) error {
 	if highest > maxNumber {
 		return fmt.Errorf("read devices: %d numbers were given to devices, at most %d can be", highest, maxNumber)
 	}
+	f.table.expect(int(highest))
 	var next atomic.Int64
 	failed := make(chan error)
 	workers := min(loaders, runtime.GOMAXPROCS(0))

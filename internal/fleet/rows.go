@@ -6,10 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/store"
-	"github.com/secure-ota/secure-ota/manifest"
-	"github.com/secure-ota/secure-ota/trust"
 )
 
 // topicDevices is what every change of a device touches, so that other
@@ -85,9 +82,12 @@ func touched(tx *store.Tx, topic string) (revision int64, err error) {
 
 // load reads one device, or returns store.ErrNotFound.
 func load(tx *store.Tx, ref Ref) (*Device, error) {
-	return scanDevice(func(dest ...any) error {
-		return tx.Get(`SELECT `+deviceColumns+` FROM devices WHERE device_type = $1 AND id = $2`, []any{ref.DeviceType, ref.ID}, dest...)
-	})
+	r := newDeviceReader()
+	err := tx.Get(`SELECT `+deviceColumns+` FROM devices WHERE device_type = $1 AND id = $2`, []any{ref.DeviceType, ref.ID}, r.columns...)
+	if err != nil {
+		return nil, err
+	}
+	return r.device()
 }
 
 // loadSince calls f for every device that changed after a revision.
@@ -102,45 +102,17 @@ func loadRange(tx *store.Tx, from, to uint32, f func(*Device) error) error {
 
 // loadEach calls f for devices. Within f, no other statement may run.
 func loadEach(tx *store.Tx, where string, args []any, f func(*Device) error) error {
+	r := newDeviceReader()
 	return tx.Each(`SELECT `+deviceColumns+` FROM devices `+where, args, func(scan func(...any) error) error {
-		d, err := scanDevice(scan)
+		if err := scan(r.columns...); err != nil {
+			return err
+		}
+		d, err := r.device()
 		if err != nil {
 			return err
 		}
 		return f(d)
 	})
-}
-
-func scanDevice(scan func(...any) error) (*Device, error) {
-	d := &Device{}
-	var labels, token, runningDigest, confirmedDigest, rejected, offerManifest, offerImage []byte
-	var level, generation, revoked, running, keyset, boot, lastError, confirmed, epoch, counter, retry, event, eventMS int64
-	var reportNonce, checkNonce, offerMS, startedMS, addedMS, seenMS, hold, updateNow, number int64
-	err := scan(&d.DeviceType, &d.ID, &d.Vendor, &level, &generation, &revoked, &d.HardwareRevision, &labels, &token,
-		&running, &runningDigest, &keyset, &boot, &lastError, &confirmed, &confirmedDigest,
-		&epoch, &counter, &rejected, &retry, &event, &eventMS, &d.LastDetail,
-		&reportNonce, &checkNonce, &offerManifest, &offerImage, &offerMS, &startedMS, &addedMS, &seenMS, &d.revision,
-		&d.Note, &hold, &d.Pin, &updateNow, &number)
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(labels, &d.Labels); err != nil {
-		return nil, fmt.Errorf("device %s: labels: %w", d.Ref, err)
-	}
-	d.Level, d.Generation, d.Revoked, d.Token = Level(level), uint32(generation), revoked != 0, auth.TokenHash(token)
-	d.Installed = Running{manifest.Sequence(running), manifest.Digest(runningDigest)}
-	d.Confirmed = Running{manifest.Sequence(confirmed), manifest.Digest(confirmedDigest)}
-	d.KeysetVersion, d.Boot, d.LastError = uint32(keyset), trust.BootState(boot), trust.Reason(lastError)
-	d.Floor.Epoch, d.Floor.Counter, d.RetryRejected = uint32(epoch), uint32(counter), retry != 0
-	for ; len(rejected) > 0; rejected = rejected[len(manifest.Digest{}):] {
-		d.Rejected = append(d.Rejected, manifest.Digest(rejected))
-	}
-	d.LastEvent, d.LastEventAt = trust.Event(event), timeOf(eventMS)
-	d.ReportNonce, d.CheckNonce = uint64(reportNonce), uint64(checkNonce)
-	d.Offer = Offer{manifest.Digest(offerManifest), manifest.Digest(offerImage), timeOf(offerMS), timeOf(startedMS)}
-	d.AddedAt, d.LastSeen, d.number = timeOf(addedMS), timeOf(seenMS), uint32(number)
-	d.Hold, d.UpdateNow = hold != 0, updateNow != 0
-	return d, nil
 }
 
 func flag(b bool) int64 {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A table is the devices in memory: 88 bytes each, their names and an index, all
+// A table is the devices in memory: 80 bytes each, their names and an index, all
 // of it flat and without pointers (see row). A device is found by its number,
 // which the store gives it once; it is never removed.
 //
@@ -25,13 +25,12 @@ type table struct {
 	parts  [tableParts]part
 	count  atomic.Int64
 
-	models  pool[model]
-	said    pool[said]
-	proven  pool[proven]
-	remarks pool[remarks]
-	details pool[string]
-	offers  pool[offered]
-	labels  labelSets
+	models   pool[model]
+	remarks  pool[remarks]
+	progress pool[progress]
+	events   pool[event]
+	offers   pool[offered]
+	labels   labelSets
 
 	growing sync.Mutex // held while a device comes in
 
@@ -59,6 +58,7 @@ const (
 type slab struct {
 	unwritten [slabRows / 32]uint32 // a bit for each device that was seen since the log was written, under its lock
 	unmerged  atomic.Uint32         // a bit for each page of a device of which the log says more
+	sorted    [slabRows / 32]uint32 // a bit for each device that stands in table.sorted, under table.growing
 	rows      []row
 }
 
@@ -165,9 +165,18 @@ func (t *table) settle(d *Device) (uint32, error) {
 		return 0, fmt.Errorf("device %s has the number %d of %s", d.Ref, d.number, t.names.ref(r.name))
 	}
 	r.name = t.names.add(d.Ref)
-	t.index.add(p, d.number, func(number uint32) place { return t.index.place(t.names.ref(t.row(number).name)) })
+	t.index.add(p, d.number, t.placeOf)
 	t.count.Add(1)
 	return d.number, nil
+}
+
+func (t *table) placeOf(number uint32) place { return t.index.place(t.names.ref(t.row(number).name)) }
+
+// expect makes ready for so many devices.
+func (t *table) expect(devices int) {
+	t.growing.Lock()
+	defer t.growing.Unlock()
+	t.index.expect(devices, t.placeOf)
 }
 
 // reserve sees to it that a device has room.

@@ -74,8 +74,24 @@ func (s *indexShard) insert(p place, number uint32) {
 }
 
 func (x *index) grow(s *indexShard, placeOf func(number uint32) place) {
+	x.resize(s, max(16, len(s.numbers)+len(s.numbers)/2), placeOf)
+}
+
+// expect makes room for so many devices, which mostly spares the index its
+// growing.
+func (x *index) expect(devices int, placeOf func(number uint32) place) {
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.Lock()
+		if size := devices / indexShards * 13 / 10; size > len(s.numbers) { // the shards differ in size
+			x.resize(s, size, placeOf)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (x *index) resize(s *indexShard, size int, placeOf func(number uint32) place) {
 	old, marks := s.numbers, s.marks
-	size := max(16, len(old)+len(old)/2)
 	s.numbers, s.marks = take[uint32](x.memory, size), take[uint8](x.memory, size)
 	for _, number := range old {
 		if number != 0 {

@@ -28,8 +28,8 @@ func (t *table) unsorted() []uint32 {
 	fresh := make([]uint32, 0, int(t.count.Load())-len(t.sorted))
 	for at, s := range *t.slabs.Load() {
 		for i := range s.rows {
-			if r := &s.rows[i]; r.name != 0 && !r.sorted {
-				r.sorted = true
+			if bit := uint32(1) << (i % 32); s.rows[i].name != 0 && s.sorted[i/32]&bit == 0 {
+				s.sorted[i/32] |= bit
 				fresh = append(fresh, uint32(at*slabRows+i))
 			}
 		}

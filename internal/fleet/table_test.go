@@ -106,7 +106,7 @@ func fill(t *testing.T, v reflect.Value) {
 }
 
 func TestARowIsSmall(t *testing.T) {
-	if size := reflect.TypeFor[row]().Size(); size > 88 {
+	if size := reflect.TypeFor[row]().Size(); size > 80 {
 		t.Errorf("%d bytes", size)
 	}
 }
