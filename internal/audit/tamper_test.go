@@ -1,9 +1,12 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -79,6 +82,18 @@ var tamperings = []tampering{
 		rewrite(log, i)
 		return log, int64(i + 1)
 	}, false},
+	{"roll back and go on with others", func(r *rand.Rand, log []Record, last int) ([]Record, int64) {
+		i := r.IntN(last)
+		gone := slices.Clone(log[i:])
+		log = log[:i]
+		for n := r.IntN(2 * len(gone)); n > 0; n-- {
+			forged := gone[r.IntN(len(gone))]
+			forged.Actor = "user:mallory"
+			log = append(log, forged)
+		}
+		rewrite(log, i)
+		return log, int64(i + 1)
+	}, false},
 }
 
 // change changes one field of a record.
@@ -142,6 +157,35 @@ func TestEveryTamperingIsFoundAndTheFirstBadRecordNamed(t *testing.T) {
 		found[how.name]++
 	}
 	t.Logf("seed %d: %v", seed, found)
+}
+
+// Whatever byte of an exported log is changed, it is found when the log is read
+// again, and the record that it is in is named, or the line.
+func TestEveryChangedByteOfAnExportIsFound(t *testing.T) {
+	log := chain(t, 12)
+	var export bytes.Buffer
+	if err := Export(&export, seq(log)); err != nil {
+		t.Fatal(err)
+	}
+	checkpoints := []Checkpoint{{Seq: 12, Hash: log[11].Hash, Time: start}}
+	if _, err := VerifyChain(Import(bytes.NewReader(export.Bytes())), checkpoints); err != nil {
+		t.Fatal(err)
+	}
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	for i := range export.Len() {
+		tampered := bytes.Clone(export.Bytes())
+		tampered[i] ^= byte(1 + r.IntN(255))
+		line := 1 + bytes.Count(export.Bytes()[:i], []byte("\n"))
+		_, err := VerifyChain(Import(bytes.NewReader(tampered)), checkpoints)
+		var named *BadRecordError
+		switch {
+		case errors.As(err, &named) && named.Seq == int64(line):
+		case err != nil && strings.Contains(err.Error(), fmt.Sprintf("line %d:", line)):
+		default:
+			t.Errorf("seed %d: byte %d, in line %d, became %q: %v", seed, i, line, tampered[i], err)
+		}
+	}
 }
 
 // A rewritten record is caught by the next checkpoint, and cannot lie before the last one that held.
