@@ -5,9 +5,14 @@ import (
 	"sync"
 )
 
-// indexShards is a power of two: how many parts of the index grow by
-// themselves, so that growing copies little.
-const indexShards = 64
+const (
+	// indexShards is a power of two: how many parts of the index grow by
+	// themselves, so that growing copies little.
+	indexShards = 64
+	// smallestShard is so large that one that is four fifths full has a free
+	// slot, without which a search would have no end.
+	smallestShard = 16
+)
 
 // An index finds the number of a device by its name. Its hash has a key of this
 // process: whoever may choose device ids cannot choose them to collide.
@@ -74,7 +79,7 @@ func (s *indexShard) insert(p place, number uint32) {
 }
 
 func (x *index) grow(s *indexShard, placeOf func(number uint32) place) {
-	x.resize(s, max(16, len(s.numbers)+len(s.numbers)/2), placeOf)
+	x.resize(s, max(smallestShard, len(s.numbers)+len(s.numbers)/2), placeOf)
 }
 
 // expect makes room for so many devices, which mostly spares the index its
@@ -83,7 +88,7 @@ func (x *index) expect(devices int, placeOf func(number uint32) place) {
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.mu.Lock()
-		if size := devices / indexShards * 13 / 10; size > len(s.numbers) { // the shards differ in size
+		if size := devices / indexShards * 13 / 10; size > max(smallestShard, len(s.numbers)) { // the shards differ in size
 			x.resize(s, size, placeOf)
 		}
 		s.mu.Unlock()

@@ -286,6 +286,25 @@ func TestATableGrows(t *testing.T) {
 	}
 }
 
+// Whatever is expected, a search for a device that is not there has an end.
+func TestATableThatWasToldItsSize(t *testing.T) {
+	t.Parallel()
+	for _, expected := range []int{0, 1, 50, 64, 100, 200, 1000, 3000} {
+		devices := newTable()
+		devices.expect(expected)
+		for number := range uint32(max(300, expected)) {
+			ref := Ref{testType, fmt.Sprint("dev-", number)}
+			mustPut(t, devices, Device{Ref: ref, revision: 1, number: number + 1})
+			if _, ok := devices.find(Ref{testType, "no such"}); ok {
+				t.Fatal("found what is not there")
+			}
+			if _, ok := devices.find(ref); !ok {
+				t.Fatalf("of %d expected: %s is lost", expected, ref)
+			}
+		}
+	}
+}
+
 // The memory of a table that nobody has any more goes back to the system.
 func TestATableEnds(t *testing.T) {
 	devices := newTable()

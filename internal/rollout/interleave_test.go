@@ -36,24 +36,29 @@ func interleavings() int {
 }
 
 func TestInterleavedOperationsDoWhatTheModelDoes(t *testing.T) {
-	for name, n := range map[string]int{"rapid.checks": interleavings(), "rapid.steps": operations} {
+	for name, n := range map[string]int{"rapid.checks": worldRuns, "rapid.steps": operations} {
 		before := flag.Lookup(name).Value.String()
 		if err := flag.Set(name, strconv.Itoa(n)); err != nil {
 			t.Fatal(err)
 		}
 		defer flag.Set(name, before)
 	}
-	var two *servers
 	run, steps := 0, 0
-	rapid.Check(t, func(rt *rapid.T) {
-		if run%worldRuns == 0 { // or the data directory would grow without end
-			two = newServers(newWorldIn(t, quickDir(t)))
+	for began := time.Now(); run < interleavings() && !t.Failed(); {
+		t.Run("from "+strconv.Itoa(run), func(t *testing.T) { // or the data directory would grow without end
+			two := newServers(newWorldIn(t, quickDir(t)))
+			rapid.Check(t, func(rt *rapid.T) {
+				run++
+				i := newInterleaving(rt, two, run)
+				i.run()
+				steps += i.steps
+			})
+		})
+		if time.Since(began) > time.Minute && os.Getenv("OTA_LONG") == "1" {
+			began = time.Now()
+			t.Logf("%d interleavings so far", run)
 		}
-		run++
-		i := newInterleaving(rt, two, run)
-		i.run()
-		steps += i.steps
-	})
+	}
 	t.Logf("%d interleavings of %d operations", run, steps)
 }
 
