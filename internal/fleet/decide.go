@@ -53,7 +53,7 @@ func (s *Snapshot) Decide(q Question, rollouts Rollouts) Decision {
 	}
 	// A pin is an operator's word about this very device.
 	if q.Device.Pin == "" && rollouts != nil && rollouts.Rule(q.Device.DeviceType) {
-		return t.ruled(q, s.byHash, rollouts, d)
+		return t.ruled(&q, s.byHash, rollouts, d)
 	}
 	if len(t.releases) == 0 || t.releases[0].Manifest.Sequence <= q.Running.Sequence {
 		d.Why = t.missesPin(&q) // as nearly every time

@@ -140,8 +140,8 @@ type says struct {
 	ok     bool
 }
 
-func (s says) Rule(string) bool        { return s.ok }
-func (s says) Choose(*Question) Choice { return s.choice }
+func (s says) Rule(string) bool       { return s.ok }
+func (s says) Choose(Question) Choice { return s.choice }
 
 func TestRolloutsChooseAmongWhatADeviceMayTake(t *testing.T) {
 	newest, middle, oldest := release(t, 3, nil), release(t, 2, nil), release(t, 1, nil)

@@ -16,8 +16,10 @@ type Rollouts interface {
 	// Rule reports whether a device type waits for rollouts. It is asked on
 	// every check, as Choose is; both look at memory only.
 	Rule(deviceType string) bool
-	// Choose says which release a device of such a type is to be offered.
-	Choose(q *Question) Choice
+	// Choose says which release a device of such a type is to be offered. The
+	// question comes by value: behind an interface a pointer would cost every
+	// check an allocation.
+	Choose(q Question) Choice
 	// Admit is called in the transaction that records an offer, with the device
 	// as it stands there, before anything of the offer is written. It counts the
 	// device in, or refuses with an error that wraps ErrNotAdmitted. The zero
@@ -60,16 +62,15 @@ type Testimony struct {
 	Claimed bool
 }
 
-// ruled decides for a device whose type waits for rollouts. q is its own, so
-// that a check of other types has nothing to allocate.
-func (t *typeView) ruled(q Question, byHash map[manifest.Digest]*Release, rollouts Rollouts, d Decision) Decision {
-	c := rollouts.Choose(&q)
+// ruled decides for a device whose type waits for rollouts.
+func (t *typeView) ruled(q *Question, byHash map[manifest.Digest]*Release, rollouts Rollouts, d Decision) Decision {
+	c := rollouts.Choose(*q)
 	d.Why = c.Why
 	r, ok := byHash[c.Manifest]
 	if !ok || r.Manifest.Sequence <= q.Running.Sequence {
 		return d
 	}
-	if d.Why = t.refuses(&q, r); d.Why == nil {
+	if d.Why = t.refuses(q, r); d.Why == nil {
 		d.Release, d.Choice, d.RetryRejected = r, c, q.Device.RetryRejected
 	}
 	return d

@@ -78,9 +78,9 @@ func (e *Engine) Rule(deviceType string) bool { return e.memory.Load().offers[de
 
 // Choose implements fleet.Rollouts: the rollout that was started last, of
 // those that have the device in their target, decides.
-func (e *Engine) Choose(q *fleet.Question) fleet.Choice {
+func (e *Engine) Choose(q fleet.Question) fleet.Choice {
 	for _, a := range e.memory.Load().types[q.Device.DeviceType] {
-		if c, decides := e.choose(a, q); decides {
+		if c, decides := e.choose(a, &q); decides {
 			return c
 		}
 	}
@@ -89,16 +89,15 @@ func (e *Engine) Choose(q *fleet.Question) fleet.Choice {
 
 // choose says what a rollout offers a device, if it decides for it.
 func (e *Engine) choose(a *active, q *fleet.Question) (c fleet.Choice, decides bool) {
-	if a.state == Halted && a.facts.Back != nil && q.Running == a.facts.Release.Running {
-		if !a.gauge.isStrange(position(a.id, q.Device.Ref)) {
-			return fleet.Choice{Manifest: a.facts.Back.Hash, Rollout: a.id}, true
-		}
-	}
 	d := &q.Device
-	if !a.target.IsZero() {
-		d = asSeen(q)
+	if a.state == Halted && a.facts.Back != nil && q.Running == a.facts.Release.Running && !a.gauge.isStrange(position(a.id, d.Ref)) {
+		return fleet.Choice{Manifest: a.facts.Back.Hash, Rollout: a.id}, true
 	}
-	if !a.facts.Release.fits(q.HardwareRevision) || !e.fleet.Matches(a.target, d) {
+	var seen *fleet.Device // for filters; a rollout without any spares itself the copy
+	if a.filters {
+		seen = asSeen(q)
+	}
+	if !a.facts.Release.fits(q.HardwareRevision) || a.filters && !e.fleet.Matches(a.target, seen) {
 		return fleet.Choice{}, false
 	}
 	if q.Running.Sequence >= a.facts.Release.Sequence {
@@ -110,21 +109,22 @@ func (e *Engine) choose(a *active, q *fleet.Question) (c fleet.Choice, decides b
 	p := position(a.id, d.Ref)
 	m := a.gauge.mark(p)
 	who := applicantOf(d, m.state, m.excused)
-	who.inStage = e.inStage(a, p, d)
+	who.inStage = e.inStage(a, p, seen)
 	if err := a.refuses(a.gauge.counters.Load(), who, q.Now); err != nil {
 		return fleet.Choice{Why: err}, true
 	}
 	return fleet.Choice{Manifest: a.facts.Release.Hash, Rollout: a.id, New: !m.state.open()}, true
 }
 
-// asSeen returns the device as this very check shows it, for filters.
+// asSeen returns the device as this very check shows it.
 func asSeen(q *fleet.Question) *fleet.Device {
 	d := q.Device
 	d.Installed, d.KeysetVersion, d.Boot, d.HardwareRevision = q.Running, q.KeysetVersion, q.Boot, q.HardwareRevision
 	return &d
 }
 
-// inStage reports whether a device is in a stage that is open.
+// inStage reports whether a device is in a stage that is open. d may be nil
+// where no stage has a filter.
 func (e *Engine) inStage(a *active, position uint64, d *fleet.Device) bool {
 	if a.stage == 0 {
 		return false

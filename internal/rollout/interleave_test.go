@@ -64,7 +64,7 @@ func TestInterleavedOperationsDoWhatTheModelDoes(t *testing.T) {
 
 // quickDir is a directory in memory, if there is one: what is tested here is
 // no disk.
-func quickDir(t *testing.T) string {
+func quickDir(t testing.TB) string {
 	dir, err := os.MkdirTemp("/dev/shm", "rollout")
 	if err != nil {
 		return t.TempDir()

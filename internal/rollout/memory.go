@@ -25,9 +25,10 @@ type memory struct {
 // active is a rollout that decides for its target.
 type active struct {
 	*row
-	target *filter.Filter
-	groups []*filter.Filter // by stage; nil: the stage is none
-	gauge  *gauge
+	target  *filter.Filter
+	groups  []*filter.Filter // by stage; nil: the stage is none
+	filters bool             // there is a filter among these
+	gauge   *gauge
 }
 
 func newActive(r *row, g *gauge) (*active, error) {
@@ -36,10 +37,12 @@ func newActive(r *row, g *gauge) (*active, error) {
 	if a.target, err = parseFilter(r.spec.Filter); err != nil {
 		return nil, fmt.Errorf("rollout %s: %w", r.spec.Name, err)
 	}
+	a.filters = !a.target.IsZero()
 	for i, stage := range r.spec.Stages {
 		if stage.Filter == "" {
 			continue
 		}
+		a.filters = true
 		if a.groups[i], err = parseFilter(stage.Filter); err != nil {
 			return nil, fmt.Errorf("rollout %s: stage %d: %w", r.spec.Name, i+1, err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/rollout"
+	"github.com/secure-ota/secure-ota/trust"
 )
 
 func TestWhenTheNextStageOpens(t *testing.T) {
@@ -143,10 +144,10 @@ func TestHowManyFailuresHalt(t *testing.T) {
 				t.Fatalf("%d of %d devices touched", n, c.touched)
 			}
 			for i, d := range list[:c.failed] {
-				if shown := w.show("spring"); shown.State != rollout.Running {
+				if shown := w.show("spring"); i == c.failed-1 && shown.State != rollout.Running {
 					t.Fatalf("after %d failures it is %s: %s", i, shown.State, shown.Why)
 				}
-				w.revert(d, r)
+				w.report(d, trust.EventReverted, about(r), func(r *trust.Report) { r.Reason = trust.ErrHealthCheck })
 			}
 			if shown := w.show("spring"); (shown.State == rollout.Halted) != c.halts || shown.Progress.Reverted != c.failed {
 				t.Errorf("%s: %s; %+v", shown.State, shown.Why, shown.Progress.Counts)

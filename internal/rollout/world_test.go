@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,12 +71,11 @@ func newWorld(t testing.TB) *world {
 
 func newWorldIn(t testing.TB, dir string) *world {
 	t.Helper()
-	w := &world{t: t, dir: dir}
+	w := &world{t: t, dir: dir, root: vendor().root, key: vendor().key}
 	w.ms.Store(time.Date(2030, 1, 7, 12, 0, 0, 0, time.UTC).UnixMilli()) // a Monday
-	for range 2 {
-		w.root = append(w.root, must(signing.Generate(trust.Ed25519))(t))
+	if !place.Shared() {
+		must(0, os.WriteFile(filepath.Join(dir, repository.DatabaseName), emptyDatabase(), 0o600))(t)
 	}
-	w.key = must(signing.Generate(trust.Ed25519))(t)
 	w.Engine, w.repo = w.replica()
 	_, err := w.repo.AddKeyset(t.Context(), repository.Actor{Name: "test"}, w.keyset(1, w.root, w.key))
 	w.must(err)
@@ -82,6 +83,47 @@ func newWorldIn(t testing.TB, dir string) *world {
 	w.set(rollout.TypeSettings{DeviceType: deviceType, Offer: rollout.Rollouts})
 	return w
 }
+
+// keys are a vendor's.
+type keys struct {
+	root []*signing.Key
+	key  *signing.Key // of releases
+}
+
+var vendor = sync.OnceValue(func() keys {
+	var made []*signing.Key
+	for range 3 {
+		k, err := signing.Generate(trust.Ed25519)
+		if err != nil {
+			panic(err)
+		}
+		made = append(made, k)
+	}
+	return keys{root: made[:2], key: made[2]}
+})
+
+// emptyDatabase is the file of a database in which nothing stands: to make the
+// schema takes longer than most tests.
+var emptyDatabase = sync.OnceValue(func() []byte {
+	dir, err := os.MkdirTemp("", "rollout")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, repository.DatabaseName)
+	db, err := store.Open(context.Background(), file)
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		panic(err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		panic(err)
+	}
+	return content
+})
 
 // replica opens another server on what is stored, which does nothing unasked.
 func (w *world) replica() (*rollout.Engine, *repository.Repository) { return w.open(rollout.OpenStill) }
@@ -167,39 +209,22 @@ type device struct {
 	level   fleet.Level
 }
 
-// devices adds n devices that run their first image, a page in a transaction.
+// devices adds n devices that run their first image.
 func (w *world) devices(n int) []*device { return w.group("dev", n) }
 
 // group adds n devices whose ids begin with a name, which is a label too.
 func (w *world) group(name string, n int) []*device {
 	w.t.Helper()
 	var list []*device
-	var page []fleet.ImportDevice
 	for i := range n {
-		d := &device{id: fmt.Sprintf("%s-%05d", name, i), running: fleet.Running{Digest: factory}, keyset: 1}
-		list = append(list, d)
-		labels := map[string]string{"group": name}
-		page = append(page, fleet.ImportDevice{Ref: fleet.Ref{DeviceType: deviceType, ID: d.id}, Labels: &labels})
-		if len(page) == fleet.MaxImport || i == n-1 {
-			if done, err := w.Fleet().Import(w.t.Context(), admin, fleet.Import{Devices: page}); err != nil || !done.Committed {
-				w.t.Fatalf("add devices: %+v, %v", done, err)
-			}
-			page = nil
-		}
+		list = append(list, &device{id: fmt.Sprintf("%s-%05d", name, i), running: fleet.Running{Digest: factory}, keyset: 1})
 	}
-	// What their first checks would write, one by one.
-	w.must(w.repo.Store().ChangeUnaudited(w.t.Context(), func(tx *store.Tx) error {
-		if err := tx.Touch("devices"); err != nil {
-			return err
+	w.must(w.Fleet().Populate(w.t.Context(), admin, deviceType, n, func(i int) fleet.Seed {
+		return fleet.Seed{
+			NewDevice: fleet.NewDevice{Ref: fleet.Ref{DeviceType: deviceType, ID: list[i].id}, Level: fleet.Keyed, Labels: map[string]string{"group": name}},
+			Installed: list[i].running, KeysetVersion: list[i].keyset,
 		}
-		revision, err := tx.Revision("devices")
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(`UPDATE devices SET running_digest = $1, keyset_version = 1, revision = $2 WHERE keyset_version = 0`, factory[:], revision)
-		return err
 	}))
-	w.must(w.Fleet().Refresh(w.t.Context()))
 	return list
 }
 
