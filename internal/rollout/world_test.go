@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -44,6 +45,7 @@ type world struct {
 	next uint32       // release number
 	*rollout.Engine
 	repo *repository.Repository
+	log  *slog.Logger // of servers that are opened from now on; nil: none
 }
 
 func must[T any](v T, err error) func(testing.TB) T {
@@ -133,7 +135,7 @@ func (w *world) open(start func(context.Context, fleet.Config) (*rollout.Engine,
 	database, blobs := place.Of(w.t, w.dir)
 	repo := must(repository.Open(w.t.Context(), repository.Config{Dir: w.dir, Database: database, Blobs: blobs, Create: true, Now: w.now}))(w.t)
 	e := must(start(w.t.Context(), fleet.Config{
-		Repository: repo, Masters: auth.OpenMasters(filepath.Join(w.dir, repository.SecretsName)), Now: w.now, Retry: time.Hour,
+		Repository: repo, Masters: auth.OpenMasters(filepath.Join(w.dir, repository.SecretsName)), Now: w.now, Retry: time.Hour, Log: w.log,
 	}))(w.t)
 	w.t.Cleanup(func() {
 		e.Close(context.Background()) // fails where the test has closed the store
