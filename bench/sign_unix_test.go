@@ -3,14 +3,14 @@
 package bench
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"syscall"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,16 +78,9 @@ func TestSignCPU(t *testing.T) {
 func compare(t *testing.T, g goal, what string, goal float64, ours, theirs []string) {
 	t.Helper()
 	var our, their []time.Duration
-	peak := int64(0)
 	for i := range g.rounds {
-		mine := func() {
-			cpu, rss := measure(t, ours)
-			our, peak = append(our, cpu), max(peak, rss)
-		}
-		other := func() {
-			cpu, _ := measure(t, theirs)
-			their = append(their, cpu)
-		}
+		mine := func() { our = append(our, measure(t, ours)) }
+		other := func() { their = append(their, measure(t, theirs)) }
 		if i%2 == 0 {
 			mine()
 			other()
@@ -96,7 +89,7 @@ func compare(t *testing.T, g goal, what string, goal float64, ours, theirs []str
 			mine()
 		}
 	}
-	a, b := median(our), median(their)
+	a, b, peak := median(our), median(their), peakOf(t, ours)
 	ratio := float64(a) / float64(b)
 	verdict := ""
 	if ratio > goal {
@@ -104,7 +97,7 @@ func compare(t *testing.T, g goal, what string, goal float64, ours, theirs []str
 	}
 	t.Logf("%-6s %5d MiB  %9.2f %9.2f  %.2f (%.2f)  %4.1f MiB%s", what, g.size>>20, ms(a), ms(b), ratio, goal, float64(peak)/(1<<20), verdict)
 	if raceEnabled {
-		return // beside other tests, and started by a larger process, whose peak a child inherits at exec
+		return // beside other tests
 	}
 	if ratio > goal*g.slack {
 		t.Errorf("%s of %d MiB takes %.2f of openssl's CPU, goal %.2f", what, g.size>>20, ratio, goal)
@@ -114,20 +107,35 @@ func compare(t *testing.T, g goal, what string, goal float64, ours, theirs []str
 	}
 }
 
-// measure runs a command to its end and returns its CPU time and peak memory.
-func measure(t *testing.T, argv []string) (cpu time.Duration, peak int64) {
+// measure runs a command to its end and returns its CPU time.
+func measure(t *testing.T, argv []string) (cpu time.Duration) {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v: %v\n%s", argv, err, &out)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", argv, err, out)
 	}
-	peak = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
-	if runtime.GOOS != "darwin" { // which counts bytes, where others count KiB
-		peak <<= 10
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+}
+
+// peakOf runs a command to its end and returns how much memory it had at most,
+// 0 where that is not measured. It is a child of time(1): one of this process
+// begins in our memory, which Linux counts as its own.
+func peakOf(t *testing.T, argv []string) (bytes int64) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
 	}
-	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak
+	report := filepath.Join(t.TempDir(), "peak")
+	run(t, testenv.Tool(t, "time", "time"), append([]string{"-f", "%M", "-o", report}, argv...)...)
+	raw, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kib, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
 }
 
 func median(d []time.Duration) time.Duration {

@@ -9,7 +9,7 @@ set -eu
 # command or file:package, the same names that a person would type.
 demo_needs="go:golang arm-none-eabi-gcc:gcc-arm-none-eabi qemu-system-arm:qemu-system-arm"
 # The race detector links against libc, whose headers are a package of their own.
-test_needs="go:golang gcc:gcc /usr/include/stdlib.h:libc6-dev openssl:openssl fw_setenv:libubootenv-tool strace:strace systemd-analyze:systemd chromium:chromium nginx:nginx taskset:util-linux
+test_needs="go:golang gcc:gcc /usr/include/stdlib.h:libc6-dev openssl:openssl fw_setenv:libubootenv-tool strace:strace systemd-analyze:systemd chromium:chromium nginx:nginx taskset:util-linux /usr/bin/time:time
     /usr/lib/postgresql/*/bin/initdb:postgresql"
 # libota: compilers for its parts, machines to run them on, libraries and tools to hold it against.
 libota_needs="
