@@ -34,6 +34,8 @@ var (
 	ErrWrongTypeKey = errors.New("signed by the key of another device type")
 	ErrRevokedKey   = errors.New("signed by a key that the latest keyset no longer lists")
 	ErrMissingKey   = errors.New("a public key that the keyset names is not supplied")
+	ErrNoKeyset     = errors.New("the bundle holds no keyset")
+	ErrMixedTypes   = errors.New("the keysets of the bundle are of several device types: bring one type at a time")
 	ErrNoManifest   = errors.New("the bundle holds no manifest")
 	ErrVersion      = errors.New("the version does not rise")
 	ErrSequence     = errors.New("the sequence does not rise")

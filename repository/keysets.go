@@ -19,7 +19,7 @@ import (
 // skipped. It returns the newest keyset added or skipped.
 func (r *Repository) AddKeyset(ctx context.Context, actor Actor, b trust.Bundle) (trust.VerifiedKeyset, error) {
 	if len(b.Keysets) == 0 {
-		return trust.VerifiedKeyset{}, errors.New("add keyset: the bundle holds none")
+		return trust.VerifiedKeyset{}, fmt.Errorf("add keyset: %w", ErrNoKeyset)
 	}
 	var newest trust.VerifiedKeyset
 	for _, raw := range b.Keysets {
@@ -70,30 +70,37 @@ func (r *Repository) addKeyset(ctx context.Context, actor Actor, raw []byte, key
 			return err
 		}
 		held, err := r.latestKeyset(tx, claimed.DeviceType)
-		switch {
-		case errors.Is(err, ErrNotFound) && first:
-			added, err = trust.OpenHeld(raw, ring)
-		case errors.Is(err, ErrNotFound):
-			return fmt.Errorf("device type %s: %w", claimed.DeviceType, ErrUnknownType)
-		case err == nil:
-			same, err := r.storedKeyset(tx, claimed.DeviceType, claimed.Version)
-			if err == nil && sameKeyset(same.Keyset(), claimed) {
-				added = same.VerifiedKeyset
-				return store.NoChange
+		if errors.Is(err, ErrNotFound) {
+			if !first {
+				return fmt.Errorf("device type %s: %w", claimed.DeviceType, ErrUnknownType)
 			}
-			// The roots of the keyset before may be others than those of this one.
-			added, err = held.Accept(raw, held.with(ring))
-			if err != nil {
-				return err
-			}
+			err = nil
 		}
 		if err != nil {
+			return err
+		}
+		same, err := r.storedKeyset(tx, claimed.DeviceType, claimed.Version)
+		if err == nil && sameKeyset(same.Keyset(), claimed) {
+			added = same.VerifiedKeyset
+			return store.NoChange
+		}
+		if added, err = held.follow(raw, ring); err != nil {
 			return err
 		}
 		describeKeyset(tx.Audit(), held.VerifiedKeyset, added)
 		return insertKeyset(tx, added, ring)
 	})
 	return added, err
+}
+
+// follow verifies the keyset that comes after a held one; after none, the first
+// of its device type.
+func (h heldKeyset) follow(raw []byte, ring trust.KeyRing) (trust.VerifiedKeyset, error) {
+	if h.IsZero() {
+		return trust.OpenHeld(raw, ring)
+	}
+	// The roots of the keyset before may be others than those of this one.
+	return h.Accept(raw, h.with(ring))
 }
 
 // sameKeyset reports whether two keysets say the same, whoever signed them.

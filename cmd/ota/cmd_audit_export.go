@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"iter"
 	"math"
 
 	"github.com/spf13/cobra"
@@ -23,34 +22,11 @@ func auditExportCommand(e *env.Env) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
-				return writeTo(e, output, func(w io.Writer) error { return audit.Export(w, auditLog(ctx, m, math.MaxInt64)) })
+				return writeTo(e, output, func(w io.Writer) error { return audit.Export(w, api.AuditLog(ctx, m, math.MaxInt64)) })
 			})
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "where it goes: `FILE`, which must not exist")
 	t.flags(cmd)
 	return cmd
-}
-
-// auditLog reads the log from its first record to the one with a number, page
-// by page.
-func auditLog(ctx context.Context, m api.Management, last int64) iter.Seq2[audit.Record, error] {
-	return func(yield func(audit.Record, error) bool) {
-		for after := int64(0); ; {
-			page, err := m.AuditRecords(ctx, audit.Filter{Oldest: true, After: after, Limit: api.MaxPage})
-			if err != nil {
-				yield(audit.Record{}, err)
-				return
-			}
-			for _, r := range page {
-				if r.Seq > last || !yield(r, nil) {
-					return
-				}
-			}
-			if len(page) < api.MaxPage {
-				return
-			}
-			after = page[len(page)-1].Seq
-		}
-	}
 }

@@ -77,7 +77,7 @@ func (o *deviceExportOptions) write(ctx context.Context, m api.Management, out i
 	if err != nil {
 		return err
 	}
-	if err := eachDevice(ctx, m, o.query, 0, w.Write); err != nil {
+	if err := api.EachDevice(ctx, m, o.query, 0, w.Write); err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {

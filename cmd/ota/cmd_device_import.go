@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
@@ -132,7 +131,10 @@ func (o *deviceImportOptions) pages(ctx context.Context, m api.Management, name 
 		return err
 	}
 	defer file.Close()
-	return eachPage(file, func(page []inventory.Entry) error {
+	for page, err := range inventory.Pages(file, fleet.MaxImport) {
+		if err != nil {
+			return err
+		}
 		in := fleet.Import{Update: o.update, DryRun: dryRun}
 		for _, e := range page {
 			in.Devices = append(in.Devices, e.ImportDevice)
@@ -144,28 +146,11 @@ func (o *deviceImportOptions) pages(ctx context.Context, m api.Management, name 
 		if err != nil {
 			return fmt.Errorf("from %s on: %w", page[0].Place, err)
 		}
-		return take(page, answer)
-	})
-}
-
-func eachPage(file io.Reader, do func([]inventory.Entry) error) error {
-	var page []inventory.Entry
-	for e, err := range inventory.Read(file) {
-		if err != nil {
+		if err := take(page, answer); err != nil {
 			return err
 		}
-		if page = append(page, e); len(page) < fleet.MaxImport {
-			continue
-		}
-		if err := do(page); err != nil {
-			return err
-		}
-		page = page[:0]
 	}
-	if len(page) == 0 {
-		return nil
-	}
-	return do(page)
+	return nil
 }
 
 // An importReport counts what became of the devices of a file.

@@ -77,7 +77,7 @@ func (o *deviceListOptions) run(ctx context.Context) error {
 			return o.printCount(ctx, m)
 		}
 		list := []api.Device{}
-		err := eachDevice(ctx, m, o.query, o.limit, func(d api.Device) error {
+		err := api.EachDevice(ctx, m, o.query, o.limit, func(d api.Device) error {
 			list = append(list, d)
 			return nil
 		})
@@ -106,30 +106,6 @@ func both(a, b string) string {
 		return a
 	}
 	return fmt.Sprintf("%s and (%s)", a, b)
-}
-
-// eachDevice calls do for the devices of a query, page by page, at most limit
-// of them unless that is 0.
-func eachDevice(ctx context.Context, m api.Management, q api.DeviceQuery, limit int, do func(api.Device) error) error {
-	for n := 0; ; {
-		q.Limit = api.MaxPage
-		if limit > 0 {
-			q.Limit = min(q.Limit, limit-n)
-		}
-		page, err := m.Devices(ctx, q)
-		if err != nil {
-			return err
-		}
-		for _, d := range page {
-			if err := do(d); err != nil {
-				return err
-			}
-		}
-		if n += len(page); len(page) < q.Limit || n == limit {
-			return nil
-		}
-		q = q.Next(page)
-	}
 }
 
 // A deviceColumn is a heading, and what stands below it.

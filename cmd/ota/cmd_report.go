@@ -2,17 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"iter"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/secure-ota/secure-ota/internal/api"
-	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/cli/env"
 	"github.com/secure-ota/secure-ota/internal/cli/exit"
 	"github.com/secure-ota/secure-ota/internal/cli/record"
@@ -79,9 +75,12 @@ func (o *reportOptions) run(ctx context.Context) error {
 		return err
 	}
 	return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
-		r, records, err := o.make(ctx, m, from, to)
+		r, records, err := api.MakeReport(ctx, m, api.ReportQuery{From: from, To: to, Filter: o.filter, MadeAt: o.env.Now()})
 		if err != nil {
 			return err
+		}
+		if o.withoutLog {
+			records = nil
 		}
 		err = writeTo(o.env, o.output, func(w io.Writer) error {
 			if o.format == "html" {
@@ -132,50 +131,4 @@ func readDate(flag, text string) (begin, end time.Time, err error) {
 		return at, at, exit.Usagef("%s %q: want a date such as 2026-01-31, or a time such as 2026-01-31T08:00:00Z", flag, text)
 	}
 	return at.UTC(), at.UTC(), nil
-}
-
-// make reads the log up to a new checkpoint, verifies it on the way, and
-// returns the report with the log that goes into its file, nil if none does.
-func (o *reportOptions) make(ctx context.Context, m api.Management, from, to time.Time) (*report.Report, iter.Seq2[audit.Record, error], error) {
-	info, err := m.Info(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	checkpoint, err := m.AuditCheckpoint(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	chosen, err := o.chosen(ctx, m)
-	if err != nil {
-		return nil, nil, err
-	}
-	b := report.NewBuilder(from, to, chosen)
-	log := auditLog(ctx, m, checkpoint.Seq)
-	// A report of a log that does not hold would be refused by whoever gets it.
-	_, err = audit.VerifyChain(b.Reading(log), []audit.Checkpoint{{Seq: checkpoint.Seq, Hash: checkpoint.Hash}})
-	var bad *audit.BadRecordError
-	if errors.As(err, &bad) {
-		err = fmt.Errorf("%w: %w", api.ErrAuditBroken, err)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	heading := report.Heading{Vendor: info.Vendor, Filter: o.filter, MadeAt: o.env.Now().UTC().Truncate(time.Second)}
-	if o.withoutLog {
-		log = nil
-	}
-	return b.Report(heading, checkpoint.Signed), log, nil
-}
-
-// chosen returns the devices that the filter selects, nil for all.
-func (o *reportOptions) chosen(ctx context.Context, m api.Management) ([]report.Name, error) {
-	if o.filter == "" {
-		return nil, nil
-	}
-	names := []report.Name{}
-	err := eachDevice(ctx, m, api.DeviceQuery{Filter: o.filter}, 0, func(d api.Device) error {
-		names = append(names, report.Name{DeviceType: d.DeviceType, ID: d.ID})
-		return nil
-	})
-	return names, err
 }

@@ -62,6 +62,15 @@ func (c *Client) AddKeyset(ctx context.Context, bundle trust.Bundle) (Keyset, er
 	return post[Keyset](ctx, c, "/api/v1/keysets", typeBundle, raw)
 }
 
+// CheckKeyset implements Management.
+func (c *Client) CheckKeyset(ctx context.Context, bundle trust.Bundle) (KeysetPlan, error) {
+	raw, err := bundle.Encode()
+	if err != nil {
+		return KeysetPlan{}, err
+	}
+	return post[KeysetPlan](ctx, c, "/api/v1/keysets/check", typeBundle, raw)
+}
+
 // Keysets implements Management.
 func (c *Client) Keysets(ctx context.Context, deviceType string) ([]Keyset, error) {
 	return get[[]Keyset](ctx, c, "/api/v1/keysets", query("device_type", deviceType))

@@ -71,6 +71,8 @@ var codes = []Code{
 	{"revoked_key", 422, repository.ErrRevokedKey},
 	{"missing_key", 422, repository.ErrMissingKey},
 	{"no_manifest", 422, repository.ErrNoManifest},
+	{"no_keysets", 422, repository.ErrNoKeyset},
+	{"mixed_types", 422, repository.ErrMixedTypes},
 	{"version", 422, repository.ErrVersion},
 	{"sequence", 422, repository.ErrSequence},
 	{"below_floor", 422, repository.ErrBelowFloor},

@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -91,7 +90,7 @@ func (l local) tell(ref fleet.Ref, r audit.Record) (event, words string) {
 	case "device.retry":
 		return "retry", "told to try again what it rejected"
 	case "device.edit":
-		return "edited", because(tellEdit(t.Edit), t.Why)
+		return "edited", because(t.Edit.Words(), t.Why)
 	}
 	return strings.TrimPrefix(r.Action, "device."), because(r.Action, t.Error)
 }
@@ -130,38 +129,6 @@ func (l local) nameOf(ref fleet.Ref, t told) string {
 		return v
 	}
 	return fmt.Sprintf("an unpublished image %.12s…", t.Digest.String())
-}
-
-// tellEdit lists what was changed.
-func tellEdit(e fleet.Edit) string {
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(e.Labels)) {
-		if value := e.Labels[key]; value != nil {
-			parts = append(parts, fmt.Sprintf("label %s=%s", key, *value))
-		} else {
-			parts = append(parts, "label "+key+" removed")
-		}
-	}
-	if e.Note != nil {
-		parts = append(parts, fmt.Sprintf("note %q", *e.Note))
-	}
-	if e.Hold != nil {
-		parts = append(parts, choose(*e.Hold, "held", "no longer held"))
-	}
-	if e.Pin != nil {
-		parts = append(parts, choose(*e.Pin != "", "pinned to "+*e.Pin, "no longer pinned"))
-	}
-	if e.UpdateNow != nil {
-		parts = append(parts, choose(*e.UpdateNow, "told to update now", "no longer told to update now"))
-	}
-	return strings.Join(parts, ", ")
-}
-
-func choose(yes bool, a, b string) string {
-	if yes {
-		return a
-	}
-	return b
 }
 
 func because(what, why string) string {

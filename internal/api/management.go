@@ -44,13 +44,7 @@ type Management interface {
 	// WithdrawRelease ends offering a release. Administrator.
 	WithdrawRelease(ctx context.Context, identity manifest.Digest, why string) error
 
-	// AddKeyset publishes the keysets of a bundle, oldest first, and returns
-	// the newest. Publisher; the first keyset of a device type, which is
-	// trusted because the caller says so: Administrator.
-	AddKeyset(ctx context.Context, bundle trust.Bundle) (Keyset, error)
-	// Keysets lists keysets of a device type, of all types if it is empty,
-	// the newest first. Viewer.
-	Keysets(ctx context.Context, deviceType string) ([]Keyset, error)
+	KeysetManagement
 
 	// AddDevice adds a device and returns its secrets, which are shown this
 	// once. Administrator.
@@ -128,26 +122,6 @@ type Release struct {
 	PublishedAt     time.Time              `json:"published_at"`
 	PublishedBy     string                 `json:"published_by"`
 	Withdrawal      *repository.Withdrawal `json:"withdrawal"` // null: it is on offer
-}
-
-// Keyset is a published keyset.
-type Keyset struct {
-	Vendor           string          `json:"vendor"`
-	DeviceType       string          `json:"device_type"`
-	Version          uint32          `json:"version"`
-	Hash             manifest.Digest `json:"hash"` // of the signed keyset
-	Roots            int             `json:"roots"`
-	RootThreshold    int             `json:"root_threshold"`
-	Releases         []ReleaseKey    `json:"release_keys"`
-	ReleaseThreshold int             `json:"release_threshold"`
-	SecurityFloor    uint32          `json:"security_floor"`
-}
-
-// ReleaseKey is a key that may sign releases.
-type ReleaseKey struct {
-	ID        trust.KeyID `json:"id"`
-	Algorithm string      `json:"algorithm"`
-	Epoch     uint32      `json:"epoch"`
 }
 
 // EnrolmentCode is a new one-time code.

@@ -146,6 +146,10 @@ var rights = []right{
 		raw := must(trust.Bundle{Keysets: [][]byte{w.Keyset}, Keys: w.Keys}.Encode())(w.t)
 		return "/api/v1/keysets", "application/cbor", string(raw)
 	}},
+	{api.Route{"POST", "/api/v1/keysets/check"}, auth.Publisher, ownType, "keyset.add", 200, func(w *world) (string, string, string) {
+		raw := must(trust.Bundle{Keysets: [][]byte{w.Keyset}, Keys: w.Keys}.Encode())(w.t)
+		return "/api/v1/keysets/check", "application/cbor", string(raw)
+	}},
 	{api.Route{"GET", "/api/v1/keysets"}, auth.Viewer, ownType, "keyset.list", 200, get("/api/v1/keysets?device_type=sensor_v1")},
 	{api.Route{"GET", "/api/v1/keysets"}, auth.Viewer, allTypes, "keyset.list", 200, get("/api/v1/keysets")},
 

@@ -84,6 +84,13 @@ func (h *Handler) routes() {
 		}
 		return created(w)(m.AddKeyset(r.Context(), bundle))
 	})
+	h.handle("POST", "/api/v1/keysets/check", func(m local, w http.ResponseWriter, r *http.Request) error {
+		bundle, err := readBundle(r)
+		if err != nil {
+			return err
+		}
+		return answer(w)(m.CheckKeyset(r.Context(), bundle))
+	})
 	h.handle("GET", "/api/v1/keysets", func(m local, w http.ResponseWriter, r *http.Request) error {
 		return answer(w)(m.Keysets(r.Context(), r.URL.Query().Get("device_type")))
 	})

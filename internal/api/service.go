@@ -283,19 +283,6 @@ func releaseType(bundle trust.Bundle) string {
 	return m.DeviceType
 }
 
-// keysetTypes is releaseType for the keysets of a bundle.
-func keysetTypes(bundle trust.Bundle) []string {
-	types := []string{}
-	for _, raw := range bundle.Keysets {
-		ks, _, err := trust.ParseKeyset(raw)
-		if err != nil {
-			return nil
-		}
-		types = append(types, ks.DeviceType)
-	}
-	return types
-}
-
 // types returns the device type asked for, or all of them.
 func (l local) types(ctx context.Context, deviceType string) ([]string, error) {
 	if deviceType != "" {
@@ -334,59 +321,4 @@ func (l local) WithdrawRelease(ctx context.Context, identity manifest.Digest, wh
 	}
 	l.changed(ctx)
 	return nil
-}
-
-func (l local) AddKeyset(ctx context.Context, bundle trust.Bundle) (Keyset, error) {
-	if err := l.allow(ctx, auth.Publisher, "keyset.add", keysetTypes(bundle)...); err != nil {
-		return Keyset{}, err
-	}
-	if err := l.mayIntroduce(ctx, bundle); err != nil {
-		return Keyset{}, l.refused(ctx, "keyset", "", err)
-	}
-	ks, err := l.cfg.Repository.AddKeyset(ctx, l.as(), bundle)
-	if err != nil {
-		return Keyset{}, l.refused(ctx, "keyset", "", err)
-	}
-	l.changed(ctx)
-	return keysetOf(ks), nil
-}
-
-// mayIntroduce asks for an administrator where a keyset is the first of its
-// device type.
-func (l local) mayIntroduce(ctx context.Context, bundle trust.Bundle) error {
-	types, err := l.cfg.Repository.Types(ctx)
-	if err != nil {
-		return err
-	}
-	for _, raw := range bundle.Keysets {
-		ks, _, err := trust.ParseKeyset(raw)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(types, ks.DeviceType) {
-			return l.allow(ctx, auth.Administrator, "keyset.add", ks.DeviceType)
-		}
-	}
-	return nil
-}
-
-func (l local) Keysets(ctx context.Context, deviceType string) ([]Keyset, error) {
-	if err := l.allow(ctx, auth.Viewer, "keyset.list", deviceType); err != nil {
-		return nil, err
-	}
-	types, err := l.types(ctx, deviceType)
-	if err != nil {
-		return nil, err
-	}
-	list := []Keyset{}
-	for _, t := range types {
-		keysets, err := l.cfg.Repository.Keysets(ctx, t)
-		if err != nil {
-			return nil, err
-		}
-		for _, ks := range slices.Backward(keysets) {
-			list = append(list, keysetOf(ks))
-		}
-	}
-	return list, nil
 }

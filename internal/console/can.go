@@ -18,6 +18,7 @@ var doors = map[string]door{
 	"rollout.list":     {auth.Viewer, false, false},
 	"type.list":        {auth.Viewer, false, false},
 	"release.publish":  {auth.Publisher, false, false},
+	"keyset.add":       {auth.Publisher, false, false},
 	"rollout.create":   {auth.Publisher, false, false},
 	"rollout.delete":   {auth.Publisher, false, false},
 	"devices.edit":     {auth.Approver, true, false}, // all that a filter selects
@@ -29,6 +30,7 @@ var doors = map[string]door{
 	"rollout.advance":  {auth.Approver, false, false},
 	"rollout.halt":     {auth.Approver, false, false},
 	"rollout.abort":    {auth.Approver, false, false},
+	"device.import":    {auth.Administrator, false, false},
 	"device.revoke":    {auth.Administrator, false, false},
 	"device.retry":     {auth.Administrator, false, false},
 	"release.withdraw": {auth.Administrator, false, false},

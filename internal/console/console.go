@@ -56,6 +56,11 @@ func (h *Handler) routes() {
 	h.show("GET /{$}", "overview", showOverview)
 
 	h.show("GET /devices", "devices", showDevices)
+	h.do("GET /devices/export", exportDevices)
+	h.show("GET /devices/import", "import", showImport)
+	h.show("POST /devices/import", "import", tryImport)
+	h.show("POST /devices/import/yes", "import", importDevices)
+	h.do("POST /devices/import/secrets", saveSecrets)
 	h.show("GET /devices/{type}/{id}", "device", showDevice)
 	h.show("POST /devices/edit", "bulk", askBulkEdit)
 	h.do("POST /devices/edit/yes", bulkEditDevices)
@@ -82,6 +87,9 @@ func (h *Handler) routes() {
 	h.do("POST /audit/checkpoint", downloadCheckpoint)
 
 	h.show("GET /keys", "keys", showKeys)
+	h.show("GET /keys/new", "keyset", showNewKeyset)
+	h.show("POST /keys/new", "keyset", planKeyset)
+	h.do("POST /keys/new/yes", publishKeyset)
 
 	h.show("GET /settings", "settings", showSettings)
 	h.show("POST /settings/tokens", "secret", addToken)

@@ -10,6 +10,7 @@ var notices = map[string]string{
 	"bulk":      "The devices are changed.",
 	"retry":     "The device will be told to try again what it rejected.",
 	"published": "The release is published.",
+	"keyset":    "The keyset is published. Devices take it at their next check.",
 	"withdrawn": "The release is withdrawn.",
 	"drafted":   "The draft is there. It does nothing until it is started.",
 	"deleted":   "The draft is deleted.",

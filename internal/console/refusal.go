@@ -11,6 +11,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
+	"github.com/secure-ota/secure-ota/trust"
 )
 
 // A refusal is what an operator reads when something did not work.
@@ -33,6 +34,11 @@ var hints = []struct {
 	{repository.ErrRevokedKey, "Sign with the current release key; the page Keys shows it."},
 	{repository.ErrUnknownType, "Publish the first keyset of the type: ota keyset publish TYPE."},
 	{fleet.ErrNoKeyset, "Publish the first keyset of the type: ota keyset publish TYPE."},
+	{errStranded, "Publish the keysets between that lead those devices to it, or say that they are to be left behind."},
+	{errNotFollowed, "Devices would refuse it, too: the roots of the keyset that they hold have to sign it together with its own. ota keyset request TYPE."},
+	{trust.ErrKeysetNotNewer, "Keysets rise. Make the next one: ota keyset new TYPE."},
+	{repository.ErrMissingKey, "Bring the bundle, which has the keys: ota keyset export TYPE --bundle."},
+	{repository.ErrNoKeyset, "Choose what ota keyset export TYPE --bundle wrote."},
 	{repository.ErrVersion, "Versions rise. To go back on purpose: ota release downgrade TYPE."},
 	{repository.ErrSequence, "Sequences rise. Make the manifest again, without --sequence."},
 	{repository.ErrBelowFloor, "Make the manifest again with --security-counter at the floor that the page Keys shows, or above."},

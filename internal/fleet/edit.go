@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -32,6 +34,37 @@ type Edit struct {
 // IsZero reports whether the edit changes nothing of any device.
 func (e Edit) IsZero() bool {
 	return len(e.Labels) == 0 && e.Note == nil && e.Hold == nil && e.Pin == nil && e.UpdateNow == nil
+}
+
+// Words lists what is changed, for people.
+func (e Edit) Words() string {
+	var parts []string
+	say := func(yes bool, a, b string) {
+		if !yes {
+			a = b
+		}
+		parts = append(parts, a)
+	}
+	for _, key := range slices.Sorted(maps.Keys(e.Labels)) {
+		if value := e.Labels[key]; value != nil {
+			parts = append(parts, fmt.Sprintf("label %s=%s", key, *value))
+		} else {
+			parts = append(parts, "label "+key+" removed")
+		}
+	}
+	if e.Note != nil {
+		parts = append(parts, fmt.Sprintf("note %q", *e.Note))
+	}
+	if e.Hold != nil {
+		say(*e.Hold, "held", "no longer held")
+	}
+	if e.Pin != nil {
+		say(*e.Pin != "", "pinned to "+*e.Pin, "no longer pinned")
+	}
+	if e.UpdateNow != nil {
+		say(*e.UpdateNow, "told to update now", "no longer told to update now")
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (e Edit) validate() error {

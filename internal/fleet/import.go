@@ -45,6 +45,7 @@ type Imported struct {
 type ImportedRow struct {
 	Outcome      Outcome       `json:"outcome"`
 	Error        string        `json:"error,omitempty"`        // of Refused
+	Change       *Edit         `json:"change,omitempty"`       // of Updated: what changes
 	Provisioning *Provisioning `json:"provisioning,omitempty"` // of Added, shown this once
 }
 
@@ -67,7 +68,7 @@ type importRow struct {
 	fresh  *Device // that would be added
 	token  auth.Token
 	given  Provisioning
-	edit   Edit // of one that exists
+	change Edit // of one that exists
 }
 
 // Import adds and edits a page of devices in one transaction. That devices are
@@ -90,6 +91,9 @@ func (f *Fleet) Import(ctx context.Context, by auth.Actor, in Import) (Imported,
 			return Imported{}, fmt.Errorf("import device %s: %w", d.Ref, err)
 		}
 		report.Devices[i].Outcome = outcome
+		if outcome == Updated {
+			report.Devices[i].Change = &rows[i].change
+		}
 	}
 	if refused || in.DryRun {
 		return report, nil
@@ -133,9 +137,8 @@ func (f *Fleet) prepareImport(ctx context.Context, in Import, row *importRow, tw
 	if !in.Update {
 		return Existing, nil
 	}
-	row.edit = row.editOf(d.Labels)
-	edited, _, after := row.edit.apply(*d)
-	if after.IsZero() {
+	edited, _, after := row.editOf(d.Labels).apply(*d)
+	if row.change = after; after.IsZero() {
 		return Unchanged, nil
 	}
 	return Updated, f.snapshot.Load().checkEdited(&edited, after)

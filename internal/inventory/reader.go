@@ -49,6 +49,30 @@ func Read(r io.Reader) iter.Seq2[Entry, error] {
 	}
 }
 
+// Pages yields the devices of a file in pages of at most n, as Read does. A page
+// is valid until the next one.
+func Pages(r io.Reader, n int) iter.Seq2[[]Entry, error] {
+	return func(yield func([]Entry, error) bool) {
+		var page []Entry
+		for e, err := range Read(r) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if page = append(page, e); len(page) < n {
+				continue
+			}
+			if !yield(page, nil) {
+				return
+			}
+			page = page[:0]
+		}
+		if len(page) > 0 {
+			yield(page, nil)
+		}
+	}
+}
+
 // open finds out what the file is, and returns a function that reads the next
 // device of it, io.EOF after the last.
 func open(r *bufio.Reader) (next func() (Entry, error), err error) {
