@@ -68,9 +68,12 @@ func (h *Handler) routes() {
 	h.do("POST /devices/{type}/{id}/revoke", revokeDevice)
 	h.do("POST /devices/{type}/{id}/retry", retryDevice)
 
+	h.show("GET /exposure", "exposure", showExposure)
+
 	h.show("GET /releases", "releases", showReleases)
 	h.show("GET /releases/new", "upload", showUpload)
 	h.show("GET /releases/{identity}", "release", showRelease)
+	h.do("GET /releases/{identity}/sbom/{name}", downloadSBOM)
 	h.do("POST /releases/new", publishRelease)
 	h.do("POST /releases/{identity}/withdraw", withdrawRelease)
 
@@ -85,6 +88,7 @@ func (h *Handler) routes() {
 	h.show("GET /audit", "audit", showAudit)
 	h.show("POST /audit/verify", "verified", verifyAudit)
 	h.do("POST /audit/checkpoint", downloadCheckpoint)
+	h.do("POST /audit/report", saveReport)
 
 	h.show("GET /keys", "keys", showKeys)
 	h.show("GET /keys/new", "keyset", showNewKeyset)
