@@ -41,7 +41,7 @@ func (e *Engine) order(ctx context.Context, by auth.Actor, before Rollout, actio
 			return err
 		}
 		if action == Start {
-			if err := e.verifiable(before.Spec, facts); err != nil {
+			if err := e.verifiable(ctx, before.Spec, facts); err != nil {
 				return err
 			}
 		}

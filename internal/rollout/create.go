@@ -34,7 +34,7 @@ func (e *Engine) create(ctx context.Context, by auth.Actor, spec Spec) (*row, er
 	if err != nil {
 		return nil, err
 	}
-	if err := e.verifiable(spec, facts); err != nil {
+	if err := e.verifiable(ctx, spec, facts); err != nil {
 		return nil, err
 	}
 	r := &row{id: newID(), spec: spec, facts: facts, state: Draft, createdBy: by.Name, changedBy: by.Name, why: "created"}

@@ -32,7 +32,7 @@ func interleavings() int {
 	if os.Getenv("OTA_LONG") == "1" {
 		return 10_000
 	}
-	return 120
+	return 80
 }
 
 func TestInterleavedOperationsDoWhatTheModelDoes(t *testing.T) {

@@ -29,6 +29,9 @@ func (e *Engine) plan(ctx context.Context, spec Spec) (Plan, error) {
 		return Plan{}, err
 	}
 	facts, err := e.factsOf(ctx, spec)
+	if err == nil {
+		err = e.fleet.Refresh(ctx) // devices that another process added a moment ago count
+	}
 	if err != nil {
 		return Plan{}, err
 	}
@@ -48,7 +51,10 @@ func (e *Engine) plan(ctx context.Context, spec Spec) (Plan, error) {
 }
 
 // verifiable refuses a release that devices of the target could never verify.
-func (e *Engine) verifiable(spec Spec, f facts) error {
+func (e *Engine) verifiable(ctx context.Context, spec Spec, f facts) error {
+	if err := e.fleet.Refresh(ctx); err != nil { // as in a plan
+		return err
+	}
 	a, err := newActive(&row{spec: spec, facts: f}, newGauge())
 	if err != nil {
 		return err

@@ -153,3 +153,16 @@ func TestAServerThatDiesLeavesNothingHalfDone(t *testing.T) {
 		}
 	}
 }
+
+func TestAPlanKnowsTheDevicesThatAnotherProcessHasAdded(t *testing.T) {
+	w := newWorld(t)
+	r := w.publish("1.0.0")
+	other, _ := w.replica()
+	w.devices(7)
+	if plan := must(other.Plan(t.Context(), w.spec("spring", r)))(t); plan.Target != 7 {
+		t.Errorf("a plan of %d devices", plan.Target)
+	}
+	if begun := must(other.Create(t.Context(), alice, w.spec("spring", r)))(t); begun.Progress.Target != 7 {
+		t.Errorf("a draft for %d devices", begun.Progress.Target)
+	}
+}
