@@ -206,7 +206,13 @@ func (s *Server) shutdown(servers []*http.Server, checks *front.Listener) error 
 			ended <- nil
 			return
 		}
-		ended <- checks.Wait(ctx) // its server closes it
+		err := checks.Wait(ctx) // its server closes it
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.cfg.Log.Warn("server: update checks were still running and are cut", "after", s.cfg.Grace)
+			checks.Cut()
+			err = nil
+		}
+		ended <- err
 	}()
 	var errs []error
 	for range cap(ended) {

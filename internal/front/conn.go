@@ -32,8 +32,9 @@ type conn struct {
 	input  *[bufferSize]byte // from buffers; nil if nothing is unread
 	unread int               // bytes of input
 
-	until   time.Time // the deadline
+	until   time.Time // the deadline for what comes
 	hurried bool      // it is that of a request which is not complete
+	takeBy  time.Time // the deadline for answers to be taken
 }
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
@@ -79,16 +80,15 @@ func (c *conn) serve(ending func() bool) (over bool) {
 	}
 }
 
-// idle gives the other end time to ask something, and to take answers.
+// idle gives the other end time to ask something.
 func (c *conn) idle(now time.Time) {
 	if c.hurried || c.until.Sub(now) < idleTimeout-idleSlack {
 		c.hurried, c.until = false, now.Add(idleTimeout)
-		c.SetDeadline(c.until)
+		c.SetReadDeadline(c.until)
 	}
 }
 
-// hurry gives the other end the time that a request may take. That of taking
-// answers stays.
+// hurry gives the other end the time that a request may take.
 func (c *conn) hurry(began time.Time, header bool) {
 	until := began.Add(headerTimeout)
 	if header {
@@ -119,8 +119,18 @@ func (c *conn) answer(raw []byte) (good bool) {
 		}, err)
 		out.finish()
 	}
+	c.awaitTaking(time.Now())
 	_, err = c.Write(out.raw)
 	return err == nil
+}
+
+// awaitTaking gives the other end time to take an answer. Whoever asks without
+// a pause is never idle: that deadline would not end it.
+func (c *conn) awaitTaking(now time.Time) {
+	if c.takeBy.Sub(now) < answerTimeout-answerSlack {
+		c.takeBy = now.Add(answerTimeout)
+		c.SetWriteDeadline(c.takeBy)
+	}
 }
 
 // release gives the buffer back.

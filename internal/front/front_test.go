@@ -298,3 +298,60 @@ func TestWhoNeverReadsHoldsNoMoreThanAConnection(t *testing.T) {
 		t.Errorf("%d checks were answered that nobody reads, then %d", before, answers)
 	}
 }
+
+// Nor does it hold the connection for ever: others could not have it, and a
+// server that ends would wait for it.
+func TestWhoNeverReadsIsCut(t *testing.T) {
+	t.Parallel()
+	l, addr := serve(t, func(c *Config) {
+		c.Check = func(context.Context, string, []byte) ([]byte, error) { return make([]byte, 1000), nil }
+	})
+	c := dial(t, addr)
+	c.SetWriteDeadline(time.Now().Add(time.Second))
+	c.send("POST /v1/check HTTP/1.1\r\n") // from now on there is always an unfinished request
+	request := []byte(strings.TrimPrefix(strings.Repeat(check("a", ""), 100), "POST /v1/check HTTP/1.1\r\n") + "POST /v1/check HTTP/1.1\r\n")
+	for {
+		if _, err := c.Write(request); err != nil {
+			break
+		}
+	}
+	for end := time.Now().Add(answerTimeout + 5*time.Second); l.open() > 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the connection is still open")
+		}
+	}
+}
+
+// A server that does not wait any longer ends what is left.
+func TestCutEndsWhoNeverReads(t *testing.T) {
+	t.Parallel()
+	l, addr := serve(t, func(c *Config) {
+		c.Check = func(context.Context, string, []byte) ([]byte, error) { return make([]byte, 1000), nil }
+	})
+	c := dial(t, addr)
+	c.SetWriteDeadline(time.Now().Add(time.Second))
+	request := []byte(strings.Repeat(check("a", ""), 100))
+	for {
+		if _, err := c.Write(request); err != nil {
+			break
+		}
+	}
+	l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := l.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("%v while an answer waits to be taken", err)
+	}
+	l.Cut()
+	ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := l.Wait(ctx); err != nil {
+		t.Error("the connection is still open")
+	}
+}
+
+func (l *Listener) open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}

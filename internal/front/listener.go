@@ -14,10 +14,12 @@ import (
 const (
 	headerTimeout  = 10 * time.Second // from the first byte of a request to the end of its header
 	requestTimeout = 20 * time.Second // and to the end of its body
+	answerTimeout  = 30 * time.Second // for the client to take an answer
 	idleTimeout    = 2 * time.Minute
-	// A deadline is moved on only when so much of idleTimeout is used up: doing
-	// it for each request costs a tenth of a check.
-	idleSlack = 30 * time.Second
+	// A deadline is moved on only when so much of its time is used up: doing it
+	// for each request costs a tenth of a check.
+	idleSlack   = 30 * time.Second
+	answerSlack = 10 * time.Second
 	// bufferSize holds every check that a device sends: 200 bytes of header, 300
 	// of COSE. A longer request is for net/http.
 	bufferSize = 2 << 10
@@ -104,6 +106,16 @@ func (l *Listener) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Cut closes, after Close, the connections that are still open: of clients that
+// do not take their answers, or whose check takes too long.
+func (l *Listener) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		c.Close()
 	}
 }
 
