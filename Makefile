@@ -46,7 +46,7 @@ race-test:
 	OTA_TEST_STORE=shared $(GO) test -race -timeout 30m $(SHARED)
 
 # What stores something, once more on PostgreSQL and S3.
-SHARED := ./repository ./internal/auth ./internal/api ./internal/rollout
+SHARED := ./repository ./internal/auth ./internal/api ./internal/fleet ./internal/rollout
 
 vet:
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt'ed:"; gofmt -l .; exit 1; }

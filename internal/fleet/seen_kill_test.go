@@ -15,6 +15,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/testenv/place"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/repository"
 )
@@ -22,8 +23,10 @@ import (
 // Environment of a test binary that is a server which writes last-seen times of
 // its devices, from a nonce on, until it is killed.
 const (
-	childDir   = "OTA_TEST_SEEN_DIR"
-	childNonce = "OTA_TEST_SEEN_NONCE"
+	childDir      = "OTA_TEST_SEEN_DIR"
+	childDatabase = "OTA_TEST_SEEN_DATABASE"
+	childBlobs    = "OTA_TEST_SEEN_BLOBS"
+	childNonce    = "OTA_TEST_SEEN_NONCE"
 )
 
 const childDevices = 500 // on three pages
@@ -46,7 +49,7 @@ func seeForEver(dir, from string) error {
 	if err != nil {
 		return err
 	}
-	repo, err := repository.Open(ctx, repository.Config{Dir: dir})
+	repo, err := repository.Open(ctx, repository.Config{Dir: dir, Database: os.Getenv(childDatabase), Blobs: os.Getenv(childBlobs)})
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,8 @@ func TestWhatIsWrittenSurvivesAKill(t *testing.T) {
 func killWriter(t *testing.T, dir string, from uint64) (written uint64) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childNonce+"="+strconv.FormatUint(from, 10))
+	database, blobs := place.Of(t, dir)
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childDatabase+"="+database, childBlobs+"="+blobs, childNonce+"="+strconv.FormatUint(from, 10))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
