@@ -35,7 +35,7 @@ func release(t *testing.T, n uint32, f func(*Release)) *Release {
 }
 
 func snapshotOf(releases ...*Release) *Snapshot {
-	s := &Snapshot{types: map[string]*typeView{}, byHash: map[manifest.Digest]*Release{}, byImage: map[manifest.Digest][]string{}}
+	s := &Snapshot{types: map[string]*typeView{}, byHash: map[manifest.Digest]*Release{}, byImage: map[manifest.Digest][]string{}, documents: map[manifest.Digest]bool{}}
 	s.add(testType, &typeView{newestKeyset: 2, floors: map[uint32]uint32{1: 0, 2: 0}, releases: releases})
 	return s
 }

@@ -14,11 +14,12 @@ import (
 // A Snapshot is what is published, at one moment. It is never changed, only
 // replaced. The zero value is an empty repository.
 type Snapshot struct {
-	revision int64 // of the repository
-	types    map[string]*typeView
-	byHash   map[manifest.Digest]*Release // by the hash of the signed manifest
-	byImage  map[manifest.Digest][]string // device types that have a release with an image
-	keys     trust.KeyRing                // that keysets name
+	revision  int64 // of the repository
+	types     map[string]*typeView
+	byHash    map[manifest.Digest]*Release // by the hash of the signed manifest
+	byImage   map[manifest.Digest][]string // device types that have a release with an image
+	documents map[manifest.Digest]bool     // of the releases
+	keys      trust.KeyRing                // that keysets name
 }
 
 // typeView is what is published for one device type.
@@ -88,6 +89,12 @@ func (f *Fleet) Publishes(image manifest.Digest) bool {
 	return len(f.snapshot.Load().byImage[image]) > 0
 }
 
+// PublishesDocument reports whether a digest is that of a release's document.
+// The other documents that are stored, such as SBOMs, are for operators.
+func (f *Fleet) PublishesDocument(digest manifest.Digest) bool {
+	return f.snapshot.Load().documents[digest]
+}
+
 // VersionOf returns the version of what runs, empty if it is not published.
 func (f *Fleet) VersionOf(deviceType string, run Running) string {
 	if r := f.snapshot.Load().find(deviceType, run); r != nil {
@@ -113,7 +120,8 @@ func (f *Fleet) refreshSnapshot(ctx context.Context) error {
 	}
 	next := &Snapshot{
 		revision: revision, types: map[string]*typeView{},
-		byHash: map[manifest.Digest]*Release{}, byImage: map[manifest.Digest][]string{}, keys: trust.KeyRing{},
+		byHash: map[manifest.Digest]*Release{}, byImage: map[manifest.Digest][]string{}, documents: map[manifest.Digest]bool{},
+		keys: trust.KeyRing{},
 	}
 	types, err := f.cfg.Repository.Types(ctx)
 	if err != nil {
@@ -137,6 +145,7 @@ func (s *Snapshot) add(deviceType string, view *typeView) {
 	}
 	for _, r := range view.releases {
 		s.byHash[r.Hash] = r
+		s.documents[r.Manifest.ReleaseDigest] = true
 		if image := r.Manifest.ImageDigest; !slices.Contains(s.byImage[image], deviceType) {
 			s.byImage[image] = append(s.byImage[image], deviceType)
 		}

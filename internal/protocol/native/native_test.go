@@ -519,3 +519,44 @@ func TestATokenOnThePlainListenerIsRefusedWhateverItIsFor(t *testing.T) {
 		send(t, http.DefaultClient, c.method, s.PlainURL+c.path, "application/cose", c.body, "Authorization", "Bearer x").problem(t, 403, 0)
 	}
 }
+
+// Of the documents that are stored, strangers get those of releases. An SBOM,
+// whose digest such a document tells, is for operators.
+func TestOnlyDocumentsOfReleasesAreForEverybody(t *testing.T) {
+	s := otatest.New(t)
+	bom := []byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"library","name":"secret-dependency"}]}`)
+	stored, err := s.Management().AddSBOM(t.Context(), bom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, digest, err := manifest.Document{Notes: "notes", SBOMs: []manifest.SBOM{{Name: "bom", SHA256: stored.SHA256}}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := []byte("image")
+	m := s.Manifest("1.0.0", image)
+	m.ReleaseDigest = digest
+	raw, err := trust.UnsignedManifest(m)
+	if err == nil {
+		raw, err = trust.SignManifest(raw, s.Release)
+	}
+	if err == nil {
+		err = s.Management().Upload(t.Context(), m.ImageDigest, int64(len(image)), bytes.NewReader(image), nil)
+	}
+	if err == nil {
+		_, err = s.Management().AddRelease(t.Context(), trust.Bundle{Manifest: raw, ReleaseDocument: document})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(d manifest.Digest) answer {
+		return send(t, http.DefaultClient, "GET", s.PlainURL+"/v1/release/"+d.String(), "", nil)
+	}
+	if got := get(digest); got.status != 200 || !bytes.Equal(got.body, document) {
+		t.Errorf("the document of a release: %d %q", got.status, got.body)
+	}
+	get(stored.SHA256).problem(t, 404, 0)
+}

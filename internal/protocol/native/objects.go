@@ -92,6 +92,9 @@ func (h *Handler) release(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if !h.fleet.PublishesDocument(digest) {
+		return fmt.Errorf("release document %s: %w", digest, errNotFound)
+	}
 	document, err := h.repository.Document(r.Context(), digest)
 	if err != nil {
 		return err
