@@ -179,3 +179,27 @@ func TestEnrollingAgainKeepsTheOperatorsWords(t *testing.T) {
 		t.Errorf("device %+v, %v", d, err)
 	}
 }
+
+// Another replica may have been told a moment ago what this one does not know
+// yet: a hold must not go because the device is enrolled meanwhile.
+func TestEnrollingAgainKeepsWhatAnotherReplicaWasTold(t *testing.T) {
+	s := otatest.New(t)
+	s.Publish("1.0.0", []byte("one"))
+	s.Device("dev-1")
+	f, other := open(t, s, nil), open(t, s, nil)
+	code, _, err := f.AddCode(t.Context(), operator, fleet.NewCode{DeviceType: otatest.DeviceType, Device: "dev-1", Again: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := fleet.Edit{Note: new("n"), Hold: new(true), Pin: new("1.0.0"), UpdateNow: new(true), Labels: map[string]*string{"a": new("b")}}
+	if err := other.Edit(t.Context(), operator, ref("dev-1"), edit, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Enrol(t.Context(), fleet.Enrolment{Code: code}, ""); err != nil {
+		t.Fatal(err)
+	}
+	d, err := f.Device(ref("dev-1"))
+	if err != nil || d.Generation != 2 || d.Note != "n" || !d.Hold || d.Pin != "1.0.0" || !d.UpdateNow || d.Labels["a"] != "b" {
+		t.Errorf("device %+v, %v", d, err)
+	}
+}

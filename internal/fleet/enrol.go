@@ -121,8 +121,7 @@ func (f *Fleet) Enrol(ctx context.Context, req Enrolment, address string) (Provi
 		if !again || old.Level != Keyed {
 			return Provisioning{}, fmt.Errorf("enrol device %s: it exists: %w", d.Ref, ErrUnauthenticated)
 		}
-		d.Generation, d.Labels, d.AddedAt = old.Generation+1, old.Labels, old.AddedAt
-		d.Note, d.Hold, d.Pin, d.UpdateNow = old.Note, old.Hold, old.Pin, old.UpdateNow
+		d.Generation = old.Generation + 1
 	}
 	p, _, err := f.prepare(ctx, d)
 	if err != nil {
@@ -139,7 +138,7 @@ func (f *Fleet) Enrol(ctx context.Context, req Enrolment, address string) (Provi
 		}
 		switch {
 		case err == nil:
-			d.number = old.number
+			d.keep(old)
 		case !errors.Is(err, store.ErrNotFound):
 			return err
 		}
@@ -153,6 +152,14 @@ func (f *Fleet) Enrol(ctx context.Context, req Enrolment, address string) (Provi
 	}
 	f.adopt(d)
 	return p, nil
+}
+
+// keep takes over what outlives a new generation of a device's keys: what
+// operators say of it. old is its row: memory may not know yet what another
+// replica was told.
+func (d *Device) keep(old *Device) {
+	d.number, d.AddedAt, d.Labels = old.number, old.AddedAt, old.Labels
+	d.Note, d.Hold, d.Pin, d.UpdateNow = old.Note, old.Hold, old.Pin, old.UpdateNow
 }
 
 // chooseID settles the device's type by the code, and its id by the code, the
