@@ -69,10 +69,21 @@ func (s *Service) Authenticate(ctx context.Context, token auth.Token, r *http.Re
 		s.cfg.Fleet.Refused(addr, "operator")
 	}
 	if err != nil {
-		return auth.Actor{}, err
+		return auth.Actor{}, s.withheld("authenticate", err)
 	}
 	s.guesses.succeeded(addr, now)
 	return op.Actor(r.RemoteAddr), nil
+}
+
+// withheld is what a stranger learns of storage that fails, no more than that
+// it does: a driver's words name its host, its user and its files.
+func (s *Service) withheld(doing string, err error) error {
+	code := CodeOf(err)
+	if code.Status < http.StatusInternalServerError {
+		return err
+	}
+	s.cfg.Log.Error("api: who asks is not known", "doing", doing, "error", err)
+	return fmt.Errorf("%s: %w", doing, code.Err)
 }
 
 // Operators returns the tokens by which operators authenticate.

@@ -26,7 +26,7 @@ func (s *Service) Login(ctx context.Context, token, old auth.Token, r *http.Requ
 func (s *Service) Session(ctx context.Context, id auth.Token, used bool, r *http.Request) (auth.Actor, error) {
 	op, err := s.sessions().Find(ctx, id, used)
 	if err != nil {
-		return auth.Actor{}, err
+		return auth.Actor{}, s.withheld("find session", err)
 	}
 	return op.Actor(r.RemoteAddr), nil
 }
