@@ -45,13 +45,13 @@ func TestServer(t *testing.T) {
 	answered := f.firstAnswer(t, our.first)
 	r.add("start to first answer", fmt.Sprintf("%.2f s", answered.Sub(began).Seconds()+our.startup.Seconds()), "≤ 1.5 s")
 	awaitIdle(t, our)
-	r.add("memory after it has read them", mib(our.rss(t)), "")
+	r.add("memory after it has read them", megabytes(our.rss(t)), "")
 	base := start(t, []string{childEnv + "=bare"}, true, self(t))
 	nginx := startNginx(t, nginxPath, c.download)
 
 	s := measureChecks(t, c, f, our, base, nginx)
 	r.compare("update check", s, 1.2, 2.5)
-	r.add("memory beside 512 connections", mib(our.rss(t)), "≤ 160 MiB")
+	r.add("memory beside 512 connections", megabytes(our.rss(t)), "≤ 160 MB")
 	d := measureDownloads(t, c, f, our, nginx)
 	r.compare("download of 1 GB", d, 0, 1.0)
 	measureDripping(t, c, f, r)
@@ -59,7 +59,7 @@ func TestServer(t *testing.T) {
 	r.write(t, c)
 }
 
-func mib(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }
+func megabytes(bytes int64) string { return fmt.Sprintf("%d MB", bytes/1_000_000) }
 
 func self(t testing.TB) string {
 	t.Helper()
