@@ -173,3 +173,30 @@ func TestWhoMayEditDevices(t *testing.T) {
 		}
 	}
 }
+
+// That a note, a pin or all labels go is something to say, over the network, in
+// the audit log and in an import as well.
+func TestWordsAreTakenBack(t *testing.T) {
+	each(t, func(t *testing.T, s *otatest.System, m api.Management) {
+		ctx := t.Context()
+		s.Publish("1.0.0", []byte("one"))
+		s.Device("dev-1")
+		said := fleet.Edit{Note: new("n"), Pin: new("1.0.0"), Labels: map[string]*string{"a": new("b")}}
+		must(m.EditDevice(ctx, ref("dev-1"), said, ""))(t)
+		if d := must(m.EditDevice(ctx, ref("dev-1"), fleet.Edit{Note: new(""), Pin: new("")}, ""))(t); d.Note != "" || d.Pin != "" {
+			t.Errorf("device %+v", d)
+		}
+		life := must(m.DeviceHistory(ctx, ref("dev-1"), api.HistoryQuery{Limit: 1}))(t)
+		if len(life) != 1 || life[0].Words != `note "", no longer pinned` {
+			t.Errorf("life %+v", life)
+		}
+		must(m.EditDevice(ctx, ref("dev-1"), said, ""))(t)
+		list := fleet.Import{Update: true, Devices: []fleet.ImportDevice{{
+			Ref: ref("dev-1"), Note: new(""), Pin: new(""), Labels: &map[string]string{},
+		}}}
+		must(m.ImportDevices(ctx, list))(t)
+		if d := must(m.Device(ctx, ref("dev-1")))(t); d.Note != "" || d.Pin != "" || len(d.Labels) != 0 {
+			t.Errorf("after the import: %+v", d)
+		}
+	})
+}

@@ -22,13 +22,14 @@ const MaxNote = 1024
 // actionEdit is what the audit log calls an Edit.
 const actionEdit = "device.edit"
 
-// An Edit is what operators change of a device. What is nil stays as it is.
+// An Edit is what operators change of a device. What is nil stays as it is, and
+// only that is left out of its JSON: an empty note is one that is taken back.
 type Edit struct {
-	Labels    map[string]*string `json:"labels,omitempty"` // a nil value removes the label
-	Note      *string            `json:"note,omitempty"`
-	Hold      *bool              `json:"hold,omitempty"`
-	Pin       *string            `json:"pin,omitempty"` // empty: any version again
-	UpdateNow *bool              `json:"update_now,omitempty"`
+	Labels    map[string]*string `json:"labels,omitzero"` // a nil value removes the label
+	Note      *string            `json:"note,omitzero"`
+	Hold      *bool              `json:"hold,omitzero"`
+	Pin       *string            `json:"pin,omitzero"` // empty: any version again
+	UpdateNow *bool              `json:"update_now,omitzero"`
 }
 
 // IsZero reports whether the edit changes nothing of any device.

@@ -18,13 +18,13 @@ const MaxImport = 100
 // list says nothing.
 type ImportDevice struct {
 	Ref
-	Vendor           *string            `json:"vendor,omitempty"` // must be the one of the type's keyset
-	Level            *Level             `json:"level,omitempty"`  // nil: Keyed, or what it is
-	HardwareRevision *string            `json:"hardware_revision,omitempty"`
-	Labels           *map[string]string `json:"labels,omitempty"` // all of them: others are removed
-	Note             *string            `json:"note,omitempty"`
-	Hold             *bool              `json:"hold,omitempty"`
-	Pin              *string            `json:"pin,omitempty"`
+	Vendor           *string            `json:"vendor,omitzero"` // must be the one of the type's keyset
+	Level            *Level             `json:"level,omitzero"`  // nil: Keyed, or what it is
+	HardwareRevision *string            `json:"hardware_revision,omitzero"`
+	Labels           *map[string]string `json:"labels,omitzero"` // all of them: others are removed
+	Note             *string            `json:"note,omitzero"`
+	Hold             *bool              `json:"hold,omitzero"`
+	Pin              *string            `json:"pin,omitzero"`
 }
 
 // An Import asks for a page of devices, which are added, or edited if they
