@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/otatest"
 )
@@ -91,4 +93,28 @@ func TestACriticalTypeNeedsASecondPerson(t *testing.T) {
 	if approved := must(bob.ActOnRollout(ctx, "spring", rollout.Approve, "looked at it"))(t); approved.State == rollout.Awaiting || approved.ApprovedBy != "local:bob" {
 		t.Errorf("approved: %+v", approved)
 	}
+}
+
+// A pin is offered past all rollouts. If one approver could pin, nobody would
+// need the second person.
+func TestACriticalTypeIsNotPinnedPastTheSecondPerson(t *testing.T) {
+	s := newSystem(t)
+	ctx, admin := t.Context(), s.Server.Management("admin")
+	waitsForRollouts(t, admin, true)
+	s.Publish("1.0.0", []byte("one"))
+	s.Device("dev-1")
+	token := must(admin.AddToken(ctx, auth.NewOperator{Name: "carol", Role: auth.Approver}))(t)
+	approver := must(api.NewClient(api.ClientConfig{URL: s.URL, Token: token, Fingerprint: s.Fingerprint}))(t)
+	pin := fleet.Edit{Pin: new("1.0.0")}
+	if _, err := approver.EditDevice(ctx, ref("dev-1"), pin, "now"); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("an approver pins a device: %v", err)
+	}
+	if _, err := approver.EditDevices(ctx, api.EditDevices{Filter: "type~*", Edit: pin}); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("an approver pins all devices: %v", err)
+	}
+	must(approver.EditDevice(ctx, ref("dev-1"), fleet.Edit{Hold: new(true)}, ""))(t)
+	must(admin.EditDevice(ctx, ref("dev-1"), pin, "sent in for repair"))(t)
+	must(approver.EditDevice(ctx, ref("dev-1"), fleet.Edit{Pin: new("")}, ""))(t)
+	waitsForRollouts(t, admin, false)
+	must(approver.EditDevices(ctx, api.EditDevices{Filter: "type~*", Edit: pin}))(t)
 }

@@ -15,6 +15,15 @@ func (l local) EditDevice(ctx context.Context, ref fleet.Ref, edit fleet.Edit, w
 	if err := l.allow(ctx, auth.Approver, "device.edit", ref.DeviceType); err != nil {
 		return Device{}, err
 	}
+	if edit.Pin != nil {
+		settings, err := l.cfg.Rollouts.Type(ctx, ref.DeviceType)
+		if err == nil {
+			err = l.mayPin(ctx, edit, settings)
+		}
+		if err != nil {
+			return Device{}, err
+		}
+	}
 	if err := l.cfg.Fleet.Edit(ctx, l.actor, ref, edit, why); err != nil {
 		return Device{}, err
 	}
@@ -41,6 +50,11 @@ func (l local) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, er
 	}
 	if e.Limit == 0 {
 		e.Limit = DefaultEditLimit
+	}
+	if e.Edit.Pin != nil && !e.DryRun {
+		if err := l.mayPinAll(ctx, e.Edit, wanted); err != nil {
+			return fleet.Edited{}, err
+		}
 	}
 	return l.cfg.Fleet.EditMany(ctx, l.actor, fleet.EditMany{Filter: wanted, Edit: e.Edit, Why: e.Why, Limit: e.Limit, DryRun: e.DryRun})
 }
