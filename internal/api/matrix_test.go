@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -429,5 +430,49 @@ func TestGuessesFromEverywhereKeepNoOperatorOut(t *testing.T) {
 	}
 	if got := from("203.0.113.1", w.Token); got != 200 {
 		t.Errorf("an operator who was here before: status %d", got)
+	}
+}
+
+// A release's bundle may bring newer keysets. It is no way to add one past a
+// scope: of another device type, or where only releases are to be published.
+func TestABundleBringsNoKeysetPastAScope(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	first := must(trust.OpenHeld(w.Keyset, w.Keys))(t).Keyset()
+	keyset := func(deviceType string, version uint32) []byte {
+		ks := *first
+		ks.DeviceType, ks.Version = deviceType, version
+		return w.SignKeyset(&ks, w.Roots...)
+	}
+	must(w.m.AddKeyset(ctx, trust.Bundle{Keysets: [][]byte{keyset("another", 1)}, Keys: w.Keys}))(t)
+	publish := func(scope auth.Scope, keysets ...[]byte) error {
+		t.Helper()
+		image := fmt.Sprint("image ", w.number())
+		m := w.Manifest(fmt.Sprintf("9.0.%d", w.number()), []byte(image))
+		if err := w.m.Upload(ctx, m.ImageDigest, int64(len(image)), strings.NewReader(image), nil); err != nil {
+			t.Fatal(err)
+		}
+		b := w.bearer("publisher", auth.Publisher, scope, "")
+		client := must(api.NewClient(api.ClientConfig{URL: w.URL, Token: auth.Token(b.token), Fingerprint: w.Fingerprint}))(t)
+		_, err := client.AddRelease(ctx, trust.Bundle{Keysets: keysets, Keys: w.Keys, Manifest: signed(t, m, w.Release)})
+		return err
+	}
+	ofType, ofAction := auth.Scope{DeviceTypes: []string{otatest.DeviceType}}, auth.Scope{Actions: []string{"release.publish"}}
+	if err := publish(ofType, keyset("another", 2)); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("a keyset of another type: %v", err)
+	}
+	if err := publish(ofAction, keyset(otatest.DeviceType, 2)); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("a keyset by who publishes releases: %v", err)
+	}
+	for _, deviceType := range []string{"another", otatest.DeviceType} {
+		if list := must(w.m.Keysets(ctx, deviceType))(t); len(list) != 1 {
+			t.Errorf("%s has %d keysets", deviceType, len(list))
+		}
+	}
+	if err := publish(ofAction, w.Keyset); err != nil {
+		t.Errorf("a keyset that is no news: %v", err)
+	}
+	if err := publish(ofType, keyset(otatest.DeviceType, 2)); err != nil {
+		t.Errorf("a keyset of its own type: %v", err)
 	}
 }

@@ -251,6 +251,9 @@ func (l local) AddRelease(ctx context.Context, bundle trust.Bundle) (Release, er
 	if err := l.allow(ctx, auth.Publisher, "release.publish", releaseType(bundle)); err != nil {
 		return Release{}, err
 	}
+	if err := l.mayBring(ctx, bundle); err != nil {
+		return Release{}, l.refused(ctx, "publish", "", err)
+	}
 	r, err := l.cfg.Repository.AddRelease(ctx, l.as(), bundle)
 	if err != nil {
 		return Release{}, l.refused(ctx, "publish", "", err)

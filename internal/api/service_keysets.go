@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
@@ -100,6 +101,28 @@ func (l local) mayIntroduce(ctx context.Context, bundle trust.Bundle) error {
 		}
 		if !slices.Contains(types, ks.DeviceType) {
 			return l.allow(ctx, auth.Administrator, "keyset.add", ks.DeviceType)
+		}
+	}
+	return nil
+}
+
+// mayBring refuses what a scope does not allow of the keysets in a release's
+// bundle: one that is newer than what is held is added, of whatever type it is.
+func (l local) mayBring(ctx context.Context, bundle trust.Bundle) error {
+	for _, raw := range bundle.Keysets {
+		ks, _, err := trust.ParseKeyset(raw)
+		if err != nil {
+			return err
+		}
+		held, err := l.cfg.Repository.LatestKeyset(ctx, ks.DeviceType)
+		switch {
+		case err == nil && ks.Version <= held.Keyset().Version:
+			continue
+		case err != nil && !errors.Is(err, repository.ErrNotFound):
+			return err
+		}
+		if err := l.within(ctx, "keyset.add", ks.DeviceType); err != nil {
+			return err
 		}
 	}
 	return nil
