@@ -31,32 +31,42 @@ func measureDripping(t *testing.T, c scale, f *field, r *report) {
 const dripped = "POST /v1/check HTTP/1.1\r\nHost: ota.example.com\r\nUser-Agent: dripdripdripdripdrip"
 
 // A dripper is clients that send a byte a second each, evenly spread over the
-// second, and come again when they are cut. One thread has them all, so that
-// what is measured is the server.
+// second, and come again when they are cut. They come in over the ten seconds
+// after which the server cuts them, so that it has as many to cut and to take
+// anew in each second. One thread has them all, so that what is measured is the
+// server.
 type dripper struct {
 	to      netip.AddrPort
-	fds     []int
+	fds     []int // -1: it is yet to come
 	sent    []int // bytes, of each client
 	quit    chan struct{}
+	all     chan struct{} // closed when all have come
 	working sync.WaitGroup
 	cut     int
 	failed  error
 }
 
-// drip starts count clients, all of which are connected when it returns.
+// drip starts count clients, and returns when all have come.
 func drip(t *testing.T, addr string, count int) *dripper {
 	t.Helper()
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &dripper{to: to, fds: make([]int, count), sent: make([]int, count), quit: make(chan struct{})}
+	d := &dripper{to: to, fds: make([]int, count), sent: make([]int, count), quit: make(chan struct{}), all: make(chan struct{})}
 	for i := range d.fds {
-		if err := d.connect(i); err != nil {
-			t.Fatalf("client %d of %d: %v", i, count, err)
-		}
+		d.fds[i] = -1
 	}
-	d.working.Go(d.run)
+	ended := make(chan struct{})
+	d.working.Go(func() {
+		defer close(ended)
+		d.run()
+	})
+	select {
+	case <-d.all:
+	case <-ended:
+		t.Fatal(d.failed)
+	}
 	return d
 }
 
@@ -91,16 +101,23 @@ func (d *dripper) connect(i int) (err error) {
 func (d *dripper) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	const slices = 100 // of a second
-	for turn := 0; ; turn++ {
+	const slices, arriving = 100, 10 // of a second; seconds
+	for turn, come := 0, 0; ; turn++ {
 		select {
 		case <-d.quit:
 			return
 		case <-time.After(time.Second / slices):
 		}
-		for i := turn % slices; i < len(d.fds); i += slices {
-			if err := d.drop(i); err != nil {
-				d.failed = err
+		for next := min(len(d.fds), (turn+1)*len(d.fds)/(slices*arriving)+1); come < next; come++ {
+			if d.failed = d.connect(come); d.failed != nil {
+				return
+			}
+			if come == len(d.fds)-1 {
+				close(d.all)
+			}
+		}
+		for i := turn % slices; i < come; i += slices {
+			if d.failed = d.drop(i); d.failed != nil {
 				return
 			}
 		}
