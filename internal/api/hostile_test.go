@@ -2,12 +2,16 @@ package api_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/sbom"
+	"github.com/secure-ota/secure-ota/otatest"
 )
 
 // An intruder is an administrator's token in the hands of somebody who sends
@@ -187,5 +191,41 @@ func TestAMethodThatThereIsNotIsRefused(t *testing.T) {
 		if status != 405 {
 			t.Errorf("%s of info: status %d", method, status)
 		}
+	}
+}
+
+// A long body is held in memory, and may take its time. Who may not send one is
+// told so before anything is said about it, let alone read.
+func TestWhoMayNotAddAnSBOMIsNotListenedTo(t *testing.T) {
+	w := newWorld(t)
+	viewer := w.bearer("viewer", auth.Viewer, auth.Scope{}, "")
+	if status, answer := w.try(viewer, "POST", "/api/v1/sboms", "application/json", strings.Repeat(" ", sbom.MaxSize+1)); status != http.StatusForbidden {
+		t.Errorf("status %d: %s", status, answer)
+	}
+}
+
+// Each login is a record of its own. Who has a token, if a viewer's, does not
+// fill the log with them, nor the table of sessions.
+func TestNobodyFillsTheLogWithLogins(t *testing.T) {
+	s := otatest.New(t)
+	token := must(s.Management().AddToken(t.Context(), auth.NewOperator{Name: "eager", Role: auth.Viewer}))(t)
+	var refused *http.Response
+	for range 3 * 30 {
+		form := strings.NewReader(url.Values{"token": {token.Reveal()}}.Encode())
+		req := must(http.NewRequest("POST", s.URL+"/login", form))(t)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		resp := must(s.HTTPClient().Transport.RoundTrip(req))(t)
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusTooManyRequests {
+			refused = resp
+		}
+	}
+	opened := must(s.Management().AuditRecords(t.Context(), audit.Filter{Action: "session.open", Limit: 1000}))(t)
+	if len(opened) < 20 || len(opened) > 40 {
+		t.Errorf("%d sessions were opened", len(opened))
+	}
+	if refused == nil || refused.Header.Get("Retry-After") == "" {
+		t.Errorf("refused: %v", refused)
 	}
 }

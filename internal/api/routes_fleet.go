@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/protocol"
 	"github.com/secure-ota/secure-ota/internal/reason"
@@ -57,6 +58,9 @@ func (h *Handler) fleetRoutes() {
 		return answer(w)(m.Exposure(r.Context(), ExposureQuery{CVE: q.Get("cve"), DeviceType: q.Get("device_type"), Filter: q.Get("filter")}))
 	})
 	h.handle("POST", "/api/v1/sboms", func(m local, w http.ResponseWriter, r *http.Request) error {
+		if err := m.allowSome(r.Context(), auth.Publisher, "sbom.add"); err != nil { // before it is held in memory
+			return err
+		}
 		raw, err := readSBOM(w, r)
 		if err != nil {
 			return err

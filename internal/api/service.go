@@ -39,6 +39,7 @@ type Service struct {
 	operators auth.Operators
 	guesses   *guesses
 	forbidden *protocol.Limit[string] // records, by actor
+	logins    *protocol.Limit[string] // by actor
 }
 
 // NewService returns the service. As makes a Management of it.
@@ -53,6 +54,7 @@ func NewService(cfg Config) *Service {
 		cfg: cfg, operators: auth.OpenOperators(cfg.Repository.Store()),
 		guesses:   newGuesses(),
 		forbidden: protocol.NewLimit[string](forbiddenRate, forbiddenBurst),
+		logins:    protocol.NewLimit[string](loginRate, loginBurst),
 	}
 }
 

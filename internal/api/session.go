@@ -7,6 +7,13 @@ import (
 	"net/http"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
+	"github.com/secure-ota/secure-ota/internal/fleet"
+)
+
+// Logins with one token: each is a session, and a record of its own, of which
+// nobody should be able to make millions.
+const (
+	loginRate, loginBurst = 1.0 / 60, 30
 )
 
 // Login opens a session of the console for the owner of a token. It counts
@@ -16,6 +23,9 @@ func (s *Service) Login(ctx context.Context, token, old auth.Token, r *http.Requ
 	actor, err := s.Authenticate(ctx, token, r)
 	if err != nil {
 		return "", fmt.Errorf("log in: %w", err)
+	}
+	if wait := s.logins.Allow(actor.Name, s.cfg.Now()); wait > 0 {
+		return "", fmt.Errorf("log in: %s did so very often: %w: %w", actor.Name, ErrTooMany, &fleet.RateError{Wait: wait})
 	}
 	return s.sessions().Open(ctx, actor, token, old)
 }

@@ -27,7 +27,7 @@ var hints = []struct {
 	hint string
 }{
 	{auth.ErrUnauthorized, "The session has ended, or the token is unknown, expired or revoked. Log in again."},
-	{api.ErrTooMany, "Too many wrong tokens came from your address. Wait a little."},
+	{api.ErrTooMany, "Too many wrong tokens came from your address, or too many logins with this one. Wait a little."},
 	{auth.ErrForbidden, "Ask an administrator for a token with that role: ota token add NAME --role ROLE."},
 	{repository.ErrUnsigned, "Sign it first: ota manifest sign FILE.manifest --key KEY."},
 	{repository.ErrWrongTypeKey, "Sign with a release key of that device type; the page Keys shows them."},
