@@ -46,7 +46,7 @@ func (s *Server) sources() metrics.Sources {
 // cohorts counts the devices by type and state, in one pass over memory. While
 // a large fleet is still being read there are none: a part is not the fleet.
 func (s *Server) cohorts() (cohorts []metrics.Cohort) {
-	summary, err := s.fleet.Summarize(&filter.Filter{}, "")
+	summary, err := s.fleet.Summarize("", &filter.Filter{}, "")
 	if err != nil {
 		return nil
 	}

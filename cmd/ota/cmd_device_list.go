@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -89,23 +88,11 @@ func (o *deviceListOptions) run(ctx context.Context) error {
 }
 
 func (o *deviceListOptions) printCount(ctx context.Context, m api.Management) error {
-	text := o.query.Filter
-	if o.query.DeviceType != "" {
-		text = both(`type="`+o.query.DeviceType+`"`, text)
-	}
-	sum, err := m.FleetSummary(ctx, text, "")
+	sum, err := m.FleetSummary(ctx, api.SummaryQuery{DeviceType: o.query.DeviceType, Filter: o.query.Filter})
 	if err != nil {
 		return err
 	}
 	return o.env.Print(record.Record{{Name: "devices", Value: sum.Devices}})
-}
-
-// both joins two filters, of which the second may be empty.
-func both(a, b string) string {
-	if b == "" {
-		return a
-	}
-	return fmt.Sprintf("%s and (%s)", a, b)
 }
 
 // A deviceColumn is a heading, and what stands below it.

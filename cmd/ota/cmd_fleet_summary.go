@@ -8,34 +8,43 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/cli/env"
+	"github.com/secure-ota/secure-ota/internal/cli/offline"
 	"github.com/secure-ota/secure-ota/internal/cli/record"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 )
 
 func fleetSummaryCommand(e *env.Env) *cobra.Command {
-	t, filter, label := target{env: e}, "", ""
+	t, q := target{env: e}, api.SummaryQuery{}
 	cmd := &cobra.Command{
-		Use:   "summary",
+		Use:   "summary [TYPE]",
 		Short: "Count devices by version, state, keyset and hardware revision",
+		Long: `Count devices, of one type or all, by version, state, keyset and hardware revision.
+
+A token of some device types only has to name one of them.`,
 		Example: `  ota fleet summary
+  ota fleet summary sensor_v1
   ota fleet summary --filter 'label.site=berlin' --label line --json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkFilter(e, filter); err != nil {
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: offline.CompleteTypeArg(e),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				q.DeviceType = args[0]
+			}
+			if err := checkFilter(e, q.Filter); err != nil {
 				return err
 			}
 			return t.with(cmd.Context(), func(ctx context.Context, m api.Management) error {
-				sum, err := m.FleetSummary(ctx, filter, label)
+				sum, err := m.FleetSummary(ctx, q)
 				if err != nil {
 					return err
 				}
-				return e.PrintData(sum, fleetSummaryRecord(sum, label))
+				return e.PrintData(sum, fleetSummaryRecord(sum, q.Label))
 			})
 		},
 	}
 	t.flags(cmd)
-	cmd.Flags().StringVar(&filter, "filter", "", "only devices that a `FILTER` selects (docs/filters.md)")
-	cmd.Flags().StringVar(&label, "label", "", "count the values of this label, too: a `NAME`")
+	cmd.Flags().StringVar(&q.Filter, "filter", "", "only devices that a `FILTER` selects (docs/filters.md)")
+	cmd.Flags().StringVar(&q.Label, "label", "", "count the values of this label, too: a `NAME`")
 	return cmd
 }
 

@@ -25,6 +25,7 @@ type deviceEdit struct {
 	env    *env.Env
 	target target
 	filter string
+	of     string // device type, with filter
 	dryRun bool
 	yes    bool
 	limit  int
@@ -42,7 +43,8 @@ func (o *deviceEdit) command(use, short, example string, args int, edit func(arg
 		Use: use, Short: short, Example: example,
 		Long: short + `: of one device, or with --filter of all that it selects.
 
-Of many, --dry-run says how many there are, and nothing is changed without --yes or above --limit.`,
+Of many, --dry-run says how many there are, and nothing is changed without --yes or above --limit.
+A token of some device types only has to name one of them with --type.`,
 		Args: func(_ *cobra.Command, given []string) error {
 			if o.filter == "" && len(given) < 2 {
 				return errors.New("name the device by TYPE and ID, or say which with --filter")
@@ -65,6 +67,7 @@ Of many, --dry-run says how many there are, and nothing is changed without --yes
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.filter, "filter", "", "all devices that a `FILTER` selects (docs/filters.md), instead of one")
+	flags.StringVar(&o.of, "type", "", "with --filter: only devices of this `TYPE`")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "with --filter: only say what would be changed")
 	flags.BoolVar(&o.yes, "yes", false, "with --filter: change all of them")
 	flags.IntVar(&o.limit, "limit", api.DefaultEditLimit, "with --filter: change nothing if there are more than `N` devices")
@@ -75,8 +78,8 @@ Of many, --dry-run says how many there are, and nothing is changed without --yes
 }
 
 func (o *deviceEdit) one(ctx context.Context, ref fleet.Ref, args []string, edit func([]string) (fleet.Edit, error)) error {
-	if o.dryRun || o.yes {
-		return exit.Usagef("--dry-run and --yes go with --filter")
+	if o.dryRun || o.yes || o.of != "" {
+		return exit.Usagef("--dry-run, --type and --yes go with --filter")
 	}
 	change, err := edit(args)
 	if err != nil {
@@ -106,7 +109,7 @@ func (o *deviceEdit) many(ctx context.Context, args []string, edit func([]string
 		return err
 	}
 	return o.target.with(ctx, func(ctx context.Context, m api.Management) error {
-		request := api.EditDevices{Filter: o.filter, Edit: change, Why: o.why, Limit: o.limit, DryRun: !o.yes}
+		request := api.EditDevices{DeviceType: o.of, Filter: o.filter, Edit: change, Why: o.why, Limit: o.limit, DryRun: !o.yes}
 		report, err := m.EditDevices(ctx, request)
 		if err != nil {
 			return err

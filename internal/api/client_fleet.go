@@ -43,6 +43,6 @@ func (c *Client) DeviceHistory(ctx context.Context, ref fleet.Ref, q HistoryQuer
 }
 
 // FleetSummary implements Management.
-func (c *Client) FleetSummary(ctx context.Context, filter, label string) (fleet.Summary, error) {
-	return get[fleet.Summary](ctx, c, "/api/v1/fleet/summary", query("filter", filter, "label", label))
+func (c *Client) FleetSummary(ctx context.Context, q SummaryQuery) (fleet.Summary, error) {
+	return get[fleet.Summary](ctx, c, "/api/v1/fleet/summary", query("device_type", q.DeviceType, "filter", q.Filter, "label", q.Label))
 }

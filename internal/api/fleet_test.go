@@ -58,7 +58,7 @@ func TestAFleetInTheHandsOfAnOperator(t *testing.T) {
 		if done := must(m.EditDevices(ctx, many))(t); done.Changed != 4 || ids(api.DeviceQuery{Filter: "update-now"}) != "dev-1 dev-2 dev-3 dev-4 " {
 			t.Errorf("done %+v", done)
 		}
-		sum := must(m.FleetSummary(ctx, "not hold", "site"))(t)
+		sum := must(m.FleetSummary(ctx, api.SummaryQuery{Filter: "not hold", Label: "site"}))(t)
 		if sum.Devices != 4 || fmt.Sprint(sum.Types[0].Labels.Counts) != "[{berlin 2} {oslo 2}]" || fmt.Sprint(sum.Types[0].States.Counts) != "[{never seen 4}]" ||
 			len(sum.Cohorts) != 1 || sum.Cohorts[0].Level != fleet.Keyed {
 			t.Errorf("summary %+v", sum)
@@ -73,7 +73,7 @@ func TestAFleetInTheHandsOfAnOperator(t *testing.T) {
 		_, noFilter := m.EditDevices(ctx, api.EditDevices{Edit: many.Edit})
 		_, badFilter := m.Devices(ctx, api.DeviceQuery{Filter: "state=ofline"})
 		_, badSort := m.Devices(ctx, api.DeviceQuery{Sort: "colour"})
-		_, badLabel := m.FleetSummary(ctx, "", "a b")
+		_, badLabel := m.FleetSummary(ctx, api.SummaryQuery{Label: "a b"})
 		_, noRelease := m.EditDevice(ctx, ref("dev-1"), fleet.Edit{Pin: new("9.9.9")}, "")
 		_, tooMany := m.EditDevices(ctx, api.EditDevices{Filter: "type~*", Edit: fleet.Edit{Hold: new(false)}, Limit: 4})
 		_, nobody := m.EditDevice(ctx, ref("nobody"), edit, "")

@@ -25,19 +25,26 @@ type FleetManagement interface {
 	// DeviceHistory tells a device's life by its audit records, the newest
 	// first. Viewer.
 	DeviceHistory(ctx context.Context, ref fleet.Ref, q HistoryQuery) ([]LifeEvent, error)
-	// FleetSummary counts the devices that a filter selects by type, version,
-	// state, keyset and hardware revision, and by the values of a label unless
-	// that is empty. Viewer.
-	FleetSummary(ctx context.Context, filter, label string) (fleet.Summary, error)
+	// FleetSummary counts devices by type, version, state, keyset and hardware
+	// revision. Viewer.
+	FleetSummary(ctx context.Context, q SummaryQuery) (fleet.Summary, error)
 }
 
 // EditDevices asks for the same edit of many devices.
 type EditDevices struct {
-	Filter string     `json:"filter"` // not empty: that all are meant has to be said, with type~*
-	Edit   fleet.Edit `json:"edit"`
-	Why    string     `json:"why,omitempty"`
-	Limit  int        `json:"limit,omitempty"`   // more devices than this are refused; 0: DefaultEditLimit
-	DryRun bool       `json:"dry_run,omitempty"` // only say what would change
+	DeviceType string     `json:"device_type,omitempty"` // empty: of all types
+	Filter     string     `json:"filter"`                // not empty: that all are meant has to be said, with type~*
+	Edit       fleet.Edit `json:"edit"`
+	Why        string     `json:"why,omitempty"`
+	Limit      int        `json:"limit,omitempty"`   // more devices than this are refused; 0: DefaultEditLimit
+	DryRun     bool       `json:"dry_run,omitempty"` // only say what would change
+}
+
+// SummaryQuery says which devices are counted, and by what.
+type SummaryQuery struct {
+	DeviceType string // empty: of all types
+	Filter     string // empty: all of these
+	Label      string // count the values of this label, too; empty: of none
 }
 
 // DefaultEditLimit is how many devices are edited at once unless the caller

@@ -175,6 +175,10 @@ var rights = []right{
 	{api.Route{"POST", "/api/v1/devices/edit"}, auth.Viewer, allTypes, "device.edit", 200, func(*world) (string, string, string) {
 		return "/api/v1/devices/edit", "application/json", `{"filter":"type=sensor_v1","edit":{"hold":true},"dry_run":true}`
 	}},
+	{api.Route{"POST", "/api/v1/devices/edit"}, auth.Approver, ownType, "device.edit", 200, func(w *world) (string, string, string) {
+		return "/api/v1/devices/edit", "application/json", fmt.Sprintf(`{"device_type":"sensor_v1","filter":"id=%s","edit":{"hold":true}}`, path.Base(w.device()))
+	}},
+	{api.Route{"GET", "/api/v1/fleet/summary"}, auth.Viewer, ownType, "fleet.summary", 200, get("/api/v1/fleet/summary?device_type=sensor_v1")},
 	{api.Route{"GET", "/api/v1/fleet/summary"}, auth.Viewer, allTypes, "fleet.summary", 200, get("/api/v1/fleet/summary")},
 	{api.Route{"GET", "/api/v1/fleet/exposure"}, auth.Viewer, ownType, "fleet.exposure", 200, get("/api/v1/fleet/exposure?cve=CVE-2026-1234&device_type=sensor_v1")},
 	{api.Route{"GET", "/api/v1/fleet/exposure"}, auth.Viewer, allTypes, "fleet.exposure", 200, get("/api/v1/fleet/exposure?cve=CVE-2026-1234")},

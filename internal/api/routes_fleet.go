@@ -51,7 +51,7 @@ func (h *Handler) fleetRoutes() {
 	})
 	h.handle("GET", "/api/v1/fleet/summary", func(m local, w http.ResponseWriter, r *http.Request) error {
 		q := r.URL.Query()
-		return answer(w)(m.FleetSummary(r.Context(), q.Get("filter"), q.Get("label")))
+		return answer(w)(m.FleetSummary(r.Context(), SummaryQuery{q.Get("device_type"), q.Get("filter"), q.Get("label")}))
 	})
 	h.handle("GET", "/api/v1/fleet/exposure", func(m local, w http.ResponseWriter, r *http.Request) error {
 		q := r.URL.Query()

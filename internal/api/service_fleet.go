@@ -15,14 +15,8 @@ func (l local) EditDevice(ctx context.Context, ref fleet.Ref, edit fleet.Edit, w
 	if err := l.allow(ctx, auth.Approver, "device.edit", ref.DeviceType); err != nil {
 		return Device{}, err
 	}
-	if edit.Pin != nil {
-		settings, err := l.cfg.Rollouts.Type(ctx, ref.DeviceType)
-		if err == nil {
-			err = l.mayPin(ctx, edit, settings)
-		}
-		if err != nil {
-			return Device{}, err
-		}
+	if err := l.mayPin(ctx, edit, []string{ref.DeviceType}); err != nil {
+		return Device{}, err
 	}
 	if err := l.cfg.Fleet.Edit(ctx, l.actor, ref, edit, why); err != nil {
 		return Device{}, err
@@ -35,7 +29,7 @@ func (l local) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, er
 	if e.DryRun {
 		needed = auth.Viewer
 	}
-	if err := l.allow(ctx, needed, "device.edit"); err != nil {
+	if err := l.allow(ctx, needed, "device.edit", e.DeviceType); err != nil {
 		return fleet.Edited{}, err
 	}
 	wanted, err := filter.Parse(e.Filter)
@@ -51,12 +45,10 @@ func (l local) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, er
 	if e.Limit == 0 {
 		e.Limit = DefaultEditLimit
 	}
-	if e.Edit.Pin != nil && !e.DryRun {
-		if err := l.mayPinAll(ctx, e.Edit, wanted); err != nil {
-			return fleet.Edited{}, err
-		}
-	}
-	return l.cfg.Fleet.EditMany(ctx, l.actor, fleet.EditMany{Filter: wanted, Edit: e.Edit, Why: e.Why, Limit: e.Limit, DryRun: e.DryRun})
+	return l.cfg.Fleet.EditMany(ctx, l.actor, fleet.EditMany{
+		DeviceType: e.DeviceType, Filter: wanted, Edit: e.Edit, Why: e.Why, Limit: e.Limit, DryRun: e.DryRun,
+		May: func(deviceTypes []string) error { return l.mayPin(ctx, e.Edit, deviceTypes) },
+	})
 }
 
 func (l local) ImportDevices(ctx context.Context, in fleet.Import) (fleet.Imported, error) {
@@ -70,20 +62,20 @@ func (l local) ImportDevices(ctx context.Context, in fleet.Import) (fleet.Import
 	return l.cfg.Fleet.Import(ctx, l.actor, in)
 }
 
-func (l local) FleetSummary(ctx context.Context, text, label string) (fleet.Summary, error) {
-	if err := l.allow(ctx, auth.Viewer, "fleet.summary"); err != nil {
+func (l local) FleetSummary(ctx context.Context, q SummaryQuery) (fleet.Summary, error) {
+	if err := l.allow(ctx, auth.Viewer, "fleet.summary", q.DeviceType); err != nil {
 		return fleet.Summary{}, err
 	}
-	wanted, err := filter.Parse(text)
+	wanted, err := filter.Parse(q.Filter)
 	if err != nil {
 		return fleet.Summary{}, err
 	}
-	if label != "" {
-		if err := manifest.CheckName(label); err != nil {
+	if q.Label != "" {
+		if err := manifest.CheckName(q.Label); err != nil {
 			return fleet.Summary{}, fmt.Errorf("fleet summary: %w: label: %v", ErrInvalid, err)
 		}
 	}
-	return l.cfg.Fleet.Summarize(wanted, label)
+	return l.cfg.Fleet.Summarize(q.DeviceType, wanted, q.Label)
 }
 
 func (l local) DeviceHistory(ctx context.Context, ref fleet.Ref, q HistoryQuery) ([]LifeEvent, error) {

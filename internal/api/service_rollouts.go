@@ -84,10 +84,11 @@ func (l local) ActOnRollout(ctx context.Context, name string, action rollout.Act
 	if action == rollout.Delete {
 		needed = auth.Publisher
 	}
-	if _, err := l.rollout(ctx, needed, "rollout."+string(action), name); err != nil {
+	seen, err := l.rollout(ctx, needed, "rollout."+string(action), name)
+	if err != nil {
 		return rollout.Rollout{}, err
 	}
-	r, err := l.cfg.Rollouts.Act(ctx, l.actor, name, action, why)
+	r, err := l.cfg.Rollouts.Act(ctx, l.actor, seen, action, why)
 	if errors.Is(err, rollout.ErrAuthor) {
 		err = l.refused(ctx, "rollout."+string(action), "rollout:"+name, err)
 	}

@@ -21,7 +21,6 @@ var doors = map[string]door{
 	"keyset.add":       {auth.Publisher, false, false},
 	"rollout.create":   {auth.Publisher, false, false},
 	"rollout.delete":   {auth.Publisher, false, false},
-	"devices.edit":     {auth.Approver, true, false}, // all that a filter selects
 	"device.edit":      {auth.Approver, false, false},
 	"rollout.start":    {auth.Approver, false, false},
 	"rollout.approve":  {auth.Approver, false, false},

@@ -3,6 +3,7 @@ package console
 import (
 	"strconv"
 
+	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 )
 
@@ -20,7 +21,7 @@ type typeCensus struct {
 
 // takeCensus counts the devices that the operator may see.
 func takeCensus(v *visit) (census, error) {
-	sum, err := v.summary("", "")
+	sum, err := v.summary(api.SummaryQuery{})
 	if err != nil {
 		return nil, err
 	}

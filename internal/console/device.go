@@ -2,11 +2,14 @@ package console
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 
 	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 )
 
 // maxLife is how many events of a device's life one page shows.
@@ -19,6 +22,7 @@ type deviceLife struct {
 	Life     []api.LifeEvent
 	Older    int64    // seq before which there is more; 0: there is not
 	Versions []string // to which it could be pinned
+	MayPin   bool     // or why not: a critical type's devices only by an administrator
 }
 
 // label is one group label of a device.
@@ -55,11 +59,28 @@ func showDevice(v *visit) (*page, error) {
 	}
 	releases, err := v.Releases(v.ctx(), d.DeviceType)
 	for _, r := range releases {
-		if version := r.Version.String(); r.Withdrawal == nil && !slices.Contains(life.Versions, version) {
+		if version := r.Version.String(); r.Withdrawal == nil && r.Component == "" && !slices.Contains(life.Versions, version) {
 			life.Versions = append(life.Versions, version)
 		}
 	}
+	if err != nil {
+		return nil, err
+	}
+	life.MayPin, err = mayPin(v, d.DeviceType)
 	return &page{Title: d.ID, Section: "devices", Data: life}, err
+}
+
+// mayPin mirrors the API's rule about pins: they go past the second person whom
+// a critical type waits for.
+func mayPin(v *visit, deviceType string) (bool, error) {
+	if v.actor.Role >= auth.Administrator {
+		return true, nil
+	}
+	settings, err := v.DeviceType(v.ctx(), deviceType)
+	if errors.Is(err, api.ErrNotFound) { // no keyset yet, so nothing to be pinned to
+		return true, nil
+	}
+	return settings.Offer != rollout.Rollouts || !settings.Critical, err
 }
 
 func revokeDevice(v *visit) (string, error) {

@@ -83,7 +83,7 @@ func showDevices(v *visit) (*page, error) {
 		return nil, err
 	}
 	d.canonical = found.String()
-	sum, err := v.summary(where(ofType(d.Own), d.canonical), d.Label)
+	sum, err := v.summary(api.SummaryQuery{DeviceType: d.Own, Filter: d.canonical, Label: d.Label})
 	if errors.Is(err, api.ErrInvalid) {
 		return nil, &formError{form: p, cause: err}
 	}

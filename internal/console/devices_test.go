@@ -10,6 +10,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/otatest"
 	"github.com/secure-ota/secure-ota/server"
 )
@@ -172,6 +173,23 @@ func TestManyDevicesAreChangedAfterAQuestion(t *testing.T) {
 	}
 }
 
+// A pin goes past the second person, so an approver is not asked for one.
+func TestAnApproverIsNotAskedToPinACriticalDevice(t *testing.T) {
+	t.Parallel()
+	s := labelled(t, 1)
+	s.Publish("1.0.0", []byte("one"))
+	approver, path := loggedIn(t, s, auth.Approver), "/devices/sensor_v1/dev-0000"
+	mustShow(t, approver.page(path), `name="op" value="pin"`)
+	settings := rollout.TypeSettings{DeviceType: otatest.DeviceType, Offer: rollout.Rollouts, Critical: true}
+	if _, err := s.Management().SetDeviceType(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	page := approver.page(path)
+	mustShow(t, page, "only an administrator pins one")
+	mustNotShow(t, page, `name="op" value="pin"`)
+	mustShow(t, loggedIn(t, s, auth.Administrator).page(path), `name="op" value="pin"`)
+}
+
 // A token that is narrowed to a device type sees what it may, and its pages ask
 // for nothing that would be refused.
 func TestANarrowedOperatorSeesHisTypes(t *testing.T) {
@@ -189,6 +207,15 @@ func TestANarrowedOperatorSeesHisTypes(t *testing.T) {
 	mustShow(t, b.page("/devices?filter=label.site%3Doslo"), "dev-0001", "1 device<")
 	for _, path := range []string{"/", "/devices", "/devices/sensor_v1/dev-0000", "/releases", "/releases/" + r.Identity.String(), "/rollouts", "/keys", "/settings"} {
 		mustNotShow(t, b.page(path), `href="/audit`, "Operators&#39; tokens")
+	}
+	ask := b.post("/devices/edit", url.Values{"type": {otatest.DeviceType}, "op": {"hold"}, "which": {"all"}})
+	mustShow(t, ask.text, "hold <b>2 devices</b>?", `name="type" value="sensor_v1"`)
+	yes := url.Values{"type": {otatest.DeviceType}, "op": {"hold"}, "filter": {"type~*"}, "matched": {"2"}}
+	if resp := b.post("/devices/edit/yes", yes); resp.StatusCode != http.StatusSeeOther || !device(t, s, "dev-0000").Hold {
+		t.Errorf("many devices: status %d: %s", resp.StatusCode, resp.text)
+	}
+	if ask := b.post("/devices/edit", url.Values{"type": {"another"}, "op": {"unhold"}, "which": {"all"}}); !strings.Contains(ask.text, `name="type" value="sensor_v1"`) {
+		t.Errorf("a type that is not his: %s", ask.text)
 	}
 	records, err := s.Management().AuditRecords(t.Context(), auditOf("refused.forbidden"))
 	if err != nil || len(records) != 0 {

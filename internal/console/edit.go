@@ -3,6 +3,7 @@ package console
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -72,6 +73,7 @@ func editDevice(v *visit) (string, error) {
 
 // bulkEdit asks whether many devices are to be changed.
 type bulkEdit struct {
+	Own                    string // type of whose devices the filter selects; empty: of all
 	Filter, Op, Key, Value string
 	Words                  string
 	Edited                 fleet.Edited // what would be changed
@@ -83,11 +85,11 @@ func askBulkEdit(v *visit) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask := &bulkEdit{Filter: chosen(v), Op: v.field("op"), Key: v.field("key"), Value: v.field("value"), Words: words}
+	ask := &bulkEdit{Own: v.ownType(), Filter: chosen(v), Op: v.field("op"), Key: v.field("key"), Value: v.field("value"), Words: words}
 	if ask.Filter == "" {
 		return nil, fmt.Errorf("edit devices: %w: no device is checked", api.ErrInvalid)
 	}
-	ask.Edited, err = v.EditDevices(v.ctx(), api.EditDevices{Filter: ask.Filter, Edit: edit, Limit: maxBulk, DryRun: true})
+	ask.Edited, err = v.EditDevices(v.ctx(), api.EditDevices{DeviceType: ask.Own, Filter: ask.Filter, Edit: edit, Limit: maxBulk, DryRun: true})
 	return &page{Title: "Change devices", Section: "devices", Data: ask}, err
 }
 
@@ -132,6 +134,10 @@ func bulkEditDevices(v *visit) (string, error) {
 		return "", err
 	}
 	filter := v.field("filter")
-	_, err = v.EditDevices(v.ctx(), api.EditDevices{Filter: filter, Edit: edit, Why: v.field("why"), Limit: max(matched, 1)})
-	return devicesURL(filter) + "&done=bulk", err
+	_, err = v.EditDevices(v.ctx(), api.EditDevices{DeviceType: v.ownType(), Filter: filter, Edit: edit, Why: v.field("why"), Limit: max(matched, 1)})
+	next := devicesURL(filter)
+	if own := v.ownType(); own != "" {
+		next += "&type=" + url.QueryEscape(own)
+	}
+	return next + "&done=bulk", err
 }

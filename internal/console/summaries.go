@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 )
 
@@ -45,17 +46,17 @@ func (s *summaries) of(key string) *keptSummary {
 	return k
 }
 
-// summary counts the devices that a filter selects, and by a label unless that
-// is empty.
-func (v *visit) summary(filter, label string) (fleet.Summary, error) {
-	k := v.memory.summaries.of(fmt.Sprintf("%d %q %q %q", v.actor.Role, v.actor.Scope, filter, label))
+// summary counts devices. What is about no device type is about all that the
+// operator may see.
+func (v *visit) summary(q api.SummaryQuery) (fleet.Summary, error) {
+	k := v.memory.summaries.of(fmt.Sprintf("%d %q %q", v.actor.Role, v.actor.Scope, q))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	began := time.Now()
 	if began.Before(k.until) {
 		return k.sum, nil
 	}
-	sum, err := v.count(filter, label)
+	sum, err := v.count(q)
 	if err != nil {
 		return sum, err
 	}
@@ -64,9 +65,18 @@ func (v *visit) summary(filter, label string) (fleet.Summary, error) {
 	return sum, nil
 }
 
-func (v *visit) count(filter, label string) (fleet.Summary, error) {
-	if own := v.actor.Scope.DeviceTypes; len(own) > 0 {
-		return v.countOwn(own, filter, label)
+func (v *visit) count(q api.SummaryQuery) (sum fleet.Summary, err error) {
+	own := v.actor.Scope.DeviceTypes
+	if q.DeviceType != "" || len(own) == 0 {
+		return v.FleetSummary(v.ctx(), q)
 	}
-	return v.FleetSummary(v.ctx(), filter, label)
+	for _, q.DeviceType = range own {
+		counted, err := v.FleetSummary(v.ctx(), q)
+		if err != nil {
+			return sum, err
+		}
+		sum.Devices += counted.Devices
+		sum.Types = append(sum.Types, counted.Types...)
+	}
+	return sum, nil
 }

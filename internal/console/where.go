@@ -49,11 +49,3 @@ func devicesURL(filter string) string {
 	}
 	return "/devices?filter=" + strings.ReplaceAll(url.QueryEscape(filter), "+", "%20")
 }
-
-// ofType is the filter of a device type's devices; empty: of all.
-func ofType(deviceType string) string {
-	if deviceType == "" {
-		return ""
-	}
-	return equal("type", deviceType)
-}

@@ -178,13 +178,14 @@ func (s *Snapshot) checkEdited(d *Device, edit Edit) error {
 }
 
 // offers reports whether a release of a version is published and not withdrawn.
+// Devices are not offered those of components.
 func (s *Snapshot) offers(deviceType, version string) bool {
 	t, ok := s.types[deviceType]
 	if !ok {
 		return false
 	}
 	for _, r := range t.releases {
-		if !r.Withdrawn && r.Manifest.Version.String() == version {
+		if !r.Withdrawn && r.Manifest.Component == "" && r.Manifest.Version.String() == version {
 			return true
 		}
 	}

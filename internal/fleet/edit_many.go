@@ -21,11 +21,16 @@ const maxExamples = 5
 
 // EditMany asks for the same edit of all devices that a filter selects.
 type EditMany struct {
-	Filter *filter.Filter
-	Edit   Edit
-	Why    string
-	Limit  int  // more devices than this are refused (TooManyError)
-	DryRun bool // only say what would change
+	DeviceType string // empty: of all types
+	Filter     *filter.Filter
+	Edit       Edit
+	Why        string
+	Limit      int  // more devices than this are refused (TooManyError)
+	DryRun     bool // only say what would change
+
+	// May is asked about the types of exactly the devices that are going to be
+	// edited. Its error refuses all of them. Nil: no question.
+	May func(deviceTypes []string) error
 }
 
 // Edited says what EditMany did, or would do.
@@ -68,6 +73,11 @@ func (f *Fleet) EditMany(ctx context.Context, by auth.Actor, m EditMany) (Edited
 	case report.Matched > m.Limit:
 		return Edited{}, fmt.Errorf("edit devices: %w", &TooManyError{report.Matched, m.Limit})
 	}
+	if m.May != nil {
+		if err := m.May(typesOf(refs)); err != nil {
+			return Edited{}, fmt.Errorf("edit devices: %w", err)
+		}
+	}
 	report.Changed = 0
 	for page := range slices.Chunk(refs, editPage) {
 		n, err := f.editPage(ctx, by, m, page)
@@ -84,7 +94,7 @@ func (f *Fleet) EditMany(ctx context.Context, by auth.Actor, m EditMany) (Edited
 func (f *Fleet) wouldEdit(m EditMany) (refs []Ref, report Edited, err error) {
 	report.Examples = []Ref{}
 	snapshot := f.snapshot.Load()
-	f.selected(m.Filter, func(d *Device) bool {
+	f.selected(m.DeviceType, m.Filter, func(d *Device) bool {
 		report.Matched++
 		edited, _, after := m.Edit.apply(*d)
 		if after.IsZero() {
@@ -100,6 +110,25 @@ func (f *Fleet) wouldEdit(m EditMany) (refs []Ref, report Edited, err error) {
 	report.Changed = len(refs)
 	report.Examples = append(report.Examples, refs[:min(len(refs), maxExamples)]...)
 	return refs, report, err
+}
+
+// orderRecord is an edit of many devices in the audit log.
+type orderRecord struct {
+	DeviceType string `json:"device_type,omitempty"`
+	Filter     string `json:"filter"`
+	Edit       Edit   `json:"edit"`
+	Why        string `json:"why,omitempty"`
+	Devices    int    `json:"devices"` // of them, in this transaction
+}
+
+// typesOf returns the device types of devices that stand in the order of these.
+func typesOf(refs []Ref) (types []string) {
+	for _, ref := range refs {
+		if len(types) == 0 || types[len(types)-1] != ref.DeviceType {
+			types = append(types, ref.DeviceType)
+		}
+	}
+	return types
 }
 
 func (f *Fleet) editPage(ctx context.Context, by auth.Actor, m EditMany, refs []Ref) (changed int, err error) {
@@ -125,9 +154,7 @@ func (f *Fleet) editPage(ctx context.Context, by auth.Actor, m EditMany, refs []
 		if len(devices) == 0 {
 			return store.NoChange
 		}
-		tx.Audit().After = audit.JSON(map[string]any{
-			"filter": m.Filter.String(), "edit": m.Edit, "why": m.Why, "devices": len(devices),
-		})
+		tx.Audit().After = audit.JSON(orderRecord{m.DeviceType, m.Filter.String(), m.Edit, m.Why, len(devices)})
 		return nil
 	})
 	if err != nil {

@@ -61,6 +61,9 @@ func TestAnEditIsRecordedWithWhatItChanged(t *testing.T) {
 func TestEditsThatAreRefused(t *testing.T) {
 	s := otatest.New(t)
 	s.Publish("1.0.0", []byte("image"))
+	modem := s.Manifest("3.0.0", []byte("modem"))
+	modem.Component = "modem"
+	s.PublishManifest(modem, []byte("modem"))
 	s.Device("dev-1")
 	f := open(t, s, nil)
 	labels := map[string]*string{}
@@ -81,6 +84,7 @@ func TestEditsThatAreRefused(t *testing.T) {
 		"a note that is no UTF-8":   {fleet.Edit{Note: new("\xff")}, fleet.ErrInvalid},
 		"too many labels":           {fleet.Edit{Labels: labels}, fleet.ErrInvalid},
 		"a pin to what is not here": {fleet.Edit{Pin: new("2.0.0")}, fleet.ErrNoRelease},
+		"a pin to a component's":    {fleet.Edit{Pin: new("3.0.0")}, fleet.ErrNoRelease},
 		"a pin to what is no text":  {fleet.Edit{Pin: new("latest")}, fleet.ErrNoRelease},
 	} {
 		if err := f.Edit(t.Context(), operator, ref("dev-1"), c.edit, ""); !errors.Is(err, c.want) {

@@ -183,7 +183,7 @@ func (f *Fleet) Each(wanted *filter.Filter, do func(*Device)) error {
 	if err := f.whole(); err != nil {
 		return err
 	}
-	f.selected(wanted, func(d *Device) bool { do(d); return true })
+	f.selected("", wanted, func(d *Device) bool { do(d); return true })
 	return nil
 }
 
@@ -196,11 +196,11 @@ func (f *Fleet) whole() error {
 	return nil
 }
 
-// selected calls do with every device that a filter selects, by type and id,
-// until it says no.
-func (f *Fleet) selected(wanted *filter.Filter, do func(*Device) bool) {
+// selected calls do with every device of a type, of all types if it is empty,
+// that a filter selects, by type and id, until it says no.
+func (f *Fleet) selected(deviceType string, wanted *filter.Filter, do func(*Device) bool) {
 	s := f.subject(nil)
-	f.each("", Ref{}, func(d *Device) bool {
+	f.each(deviceType, Ref{}, func(d *Device) bool {
 		s.Device = d
 		return !wanted.Match(s) || do(d)
 	})

@@ -12,6 +12,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/filter"
@@ -173,7 +175,7 @@ func TestCursorsThatAreNone(t *testing.T) {
 
 func summarize(t *testing.T, f *fleet.Fleet, text, label string) fleet.Summary {
 	t.Helper()
-	sum, err := f.Summarize(parse(t, text), label)
+	sum, err := f.Summarize("", parse(t, text), label)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,6 +237,44 @@ func TestSummaryCountsWhatFiltersSelect(t *testing.T) {
 	}
 }
 
+// Whoever may not edit all that is selected edits nothing.
+func TestManyAreEditedOnlyIfAllMayBe(t *testing.T) {
+	s := otatest.New(t)
+	f := open(t, s, nil)
+	mixed := devices(8, fleet.Running{})
+	for i := range mixed {
+		mixed[i].DeviceType = "sensor_v1"
+		if i < 3 {
+			mixed[i].DeviceType = "gateway_v2"
+		}
+	}
+	if err := f.SaveAll(t.Context(), mixed); err != nil {
+		t.Fatal(err)
+	}
+	var asked [][]string
+	m := fleet.EditMany{Filter: parse(t, "type~*"), Edit: fleet.Edit{Hold: new(true)}, Limit: 8, May: func(types []string) error {
+		asked = append(asked, types)
+		return auth.ErrForbidden
+	}}
+	if _, err := f.EditMany(t.Context(), operator, m); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("refused: %v", err)
+	}
+	m.DeviceType = "gateway_v2"
+	if _, err := f.EditMany(t.Context(), operator, m); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("one type refused: %v", err)
+	}
+	if want := [][]string{{"gateway_v2", "sensor_v1"}, {"gateway_v2"}}; !cmp.Equal(asked, want) {
+		t.Errorf("asked about %q, want %q", asked, want)
+	}
+	if n := len(records(t, s, audit.Filter{Action: "device.edit"})); n != 0 {
+		t.Errorf("%d devices were edited", n)
+	}
+	m.May = nil
+	if report, err := f.EditMany(t.Context(), operator, m); err != nil || report.Matched != 3 || report.Changed != 3 {
+		t.Errorf("of one type: %+v, %v", report, err)
+	}
+}
+
 func TestManyAreEditedWithARecordEach(t *testing.T) {
 	s := otatest.New(t)
 	f := open(t, s, nil)
@@ -268,7 +308,7 @@ func TestManyAreEditedWithARecordEach(t *testing.T) {
 		t.Errorf("%d records of devices", n)
 	}
 	orders := records(t, s, audit.Filter{Action: "devices.edit", Oldest: true})
-	if len(orders) != 2 || string(orders[0].After) != `{"devices":200,"edit":{"hold":true},"filter":"label.site=oslo","why":"storm"}` {
+	if len(orders) != 2 || string(orders[0].After) != `{"filter":"label.site=oslo","edit":{"hold":true},"why":"storm","devices":200}` {
 		t.Errorf("orders %s", orders)
 	}
 	stored := open(t, s, nil)
@@ -289,14 +329,14 @@ func BenchmarkFleetOf100000(b *testing.B) {
 	b.Run("summary of all", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := f.Summarize(nil, "site"); err != nil {
+			if _, err := f.Summarize("", nil, "site"); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("summary of a filter", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := f.Summarize(wanted, ""); err != nil {
+			if _, err := f.Summarize("", wanted, ""); err != nil {
 				b.Fatal(err)
 			}
 		}

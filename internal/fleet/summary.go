@@ -57,14 +57,15 @@ type Cohort struct {
 	Example          string `json:"example"` // the id of one of them
 }
 
-// Summarize counts the devices that a filter selects, in one pass. label is
-// the key of the label that is counted; empty: none is.
-func (f *Fleet) Summarize(wanted *filter.Filter, label string) (Summary, error) {
+// Summarize counts the devices of a type, of all types if it is empty, that a
+// filter selects, in one pass. label is the key of the label that is counted;
+// empty: none is.
+func (f *Fleet) Summarize(deviceType string, wanted *filter.Filter, label string) (Summary, error) {
 	if err := f.whole(); err != nil {
 		return Summary{}, fmt.Errorf("count devices: %w", err)
 	}
 	s, c := f.subject(nil), counter{label: label, types: map[string]*typeCounter{}, cohorts: map[Cohort]*counted{}}
-	f.each("", Ref{}, func(d *Device) bool {
+	f.each(deviceType, Ref{}, func(d *Device) bool {
 		s.Device = d
 		if wanted.Match(s) {
 			c.add(s)

@@ -9,56 +9,54 @@ import (
 	"github.com/secure-ota/secure-ota/internal/store"
 )
 
-// Act does to a rollout what an operator orders, and returns it as it is then;
-// a draft that was deleted, as it was. why is for the audit log.
-func (e *Engine) Act(ctx context.Context, by auth.Actor, name string, action Action, why string) (Rollout, error) {
-	before, err := e.Show(ctx, name)
-	if err == nil {
-		err = e.order(ctx, by, before, action, why)
-	}
-	if err != nil {
-		return Rollout{}, fmt.Errorf("%s rollout %s: %w", action, name, err)
+// Act does to a rollout, as Show told of it, what an operator orders, and
+// returns it as it is then; a draft that was deleted, as it was. why is for the
+// audit log. Another rollout that has taken its name by now is not touched: who
+// may act on this one may not on that.
+func (e *Engine) Act(ctx context.Context, by auth.Actor, seen Rollout, action Action, why string) (Rollout, error) {
+	if err := e.order(ctx, by, seen, action, why); err != nil {
+		return Rollout{}, fmt.Errorf("%s rollout %s: %w", action, seen.Name, err)
 	}
 	if action == Delete {
-		return before, nil
+		return seen, nil
 	}
 	// What follows from it follows at once. It is committed whether that works
 	// or not, and the next tick tries again.
 	if err := e.Tick(ctx); err != nil {
-		e.log.Error("rollout: what follows an action is done later", "rollout", name, "error", err)
+		e.log.Error("rollout: what follows an action is done later", "rollout", seen.Name, "error", err)
 	}
-	return e.Show(ctx, name)
+	return e.Show(ctx, seen.Name)
 }
 
-func (e *Engine) order(ctx context.Context, by auth.Actor, before Rollout, action Action, why string) error {
+func (e *Engine) order(ctx context.Context, by auth.Actor, seen Rollout, action Action, why string) error {
 	switch action {
 	case Start, Resume:
-		if err := action.check(before.State, why); err != nil {
+		if err := action.check(seen.State, why); err != nil {
 			return err
 		}
-		facts, err := e.factsOf(ctx, before.Spec) // it may have been withdrawn
+		facts, err := e.factsOf(ctx, seen.Spec) // it may have been withdrawn
 		if err != nil {
 			return err
 		}
 		if action == Start {
-			if err := e.verifiable(ctx, before.Spec, facts); err != nil {
+			if err := e.verifiable(ctx, seen.Spec, facts); err != nil {
 				return err
 			}
 		}
 	case Advance:
-		return e.advance(ctx, by, before.Name, why)
+		return e.advance(ctx, by, seen.ID, why)
 	}
-	return e.act(ctx, by, before, action, why)
+	return e.act(ctx, by, seen, action, why)
 }
 
 // advance opens the next stage on an operator's word.
-func (e *Engine) advance(ctx context.Context, by auth.Actor, name, why string) error {
+func (e *Engine) advance(ctx context.Context, by auth.Actor, id, why string) error {
 	if err := e.Refresh(ctx); err != nil {
 		return err
 	}
 	var r *row
 	err := e.db.View(ctx, func(tx *store.Tx) (err error) {
-		r, err = findRow(tx, name)
+		r, err = loadRow(tx, id)
 		return err
 	})
 	if err != nil {

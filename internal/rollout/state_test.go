@@ -128,6 +128,24 @@ func TestWhatEndsOrResumesAHaltNeedsAReason(t *testing.T) {
 	}
 }
 
+// Who may act on a rollout may not act on another one that has taken its name.
+func TestAnActionIsForTheRolloutThatWasSeen(t *testing.T) {
+	w := newWorld(t)
+	r := w.publish("1.0.0")
+	w.devices(1)
+	seen := must(w.Create(t.Context(), alice, w.spec("spring", r)))(t)
+	w.act("spring", rollout.Delete)
+	must(w.Create(t.Context(), bob, w.spec("spring", r)))(t)
+	for _, a := range []rollout.Action{rollout.Start, rollout.Delete, rollout.Advance} {
+		if _, err := w.Engine.Act(t.Context(), alice, seen, a, "because"); !errors.Is(err, rollout.ErrNotFound) {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	if got := w.show("spring"); got.State != rollout.Draft {
+		t.Errorf("the other one is %s", got.State)
+	}
+}
+
 func TestACriticalTypeOffersNothingBeforeASecondPersonAgrees(t *testing.T) {
 	w := newWorld(t)
 	r := w.publish("1.0.0")

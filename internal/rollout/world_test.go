@@ -340,6 +340,15 @@ func (w *world) begin(s rollout.Spec) rollout.Rollout {
 	return w.act(s.Name, rollout.Start)
 }
 
+// Act orders something of the rollout that has a name now.
+func (w *world) Act(ctx context.Context, by auth.Actor, name string, a rollout.Action, why string) (rollout.Rollout, error) {
+	seen, err := w.Show(ctx, name)
+	if err != nil {
+		return seen, err
+	}
+	return w.Engine.Act(ctx, by, seen, a, why)
+}
+
 func (w *world) act(name string, a rollout.Action) rollout.Rollout {
 	w.t.Helper()
 	return must(w.Act(w.t.Context(), alice, name, a, "because"))(w.t)
