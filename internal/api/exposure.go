@@ -67,6 +67,11 @@ func (l local) Exposure(ctx context.Context, q ExposureQuery) (Exposure, error) 
 	if err := l.allow(ctx, auth.Viewer, "fleet.exposure", q.DeviceType); err != nil {
 		return Exposure{}, err
 	}
+	end, err := l.turns.take(ctx, l.actor, "fleet")
+	if err != nil {
+		return Exposure{}, err
+	}
+	defer end()
 	if err := manifest.CheckCVE(q.CVE); err != nil {
 		return Exposure{}, fmt.Errorf("exposure: %w: %v", ErrInvalid, err)
 	}

@@ -40,6 +40,7 @@ type Service struct {
 	guesses   *guesses
 	forbidden *protocol.Limit[string] // records, by actor
 	logins    *protocol.Limit[string] // by actor
+	turns     turns
 }
 
 // NewService returns the service. As makes a Management of it.
@@ -55,6 +56,7 @@ func NewService(cfg Config) *Service {
 		guesses:   newGuesses(),
 		forbidden: protocol.NewLimit[string](forbiddenRate, forbiddenBurst),
 		logins:    protocol.NewLimit[string](loginRate, loginBurst),
+		turns:     turns{queue: map[queueOf]*turn{}},
 	}
 }
 

@@ -48,6 +48,11 @@ func (l local) VerifyAudit(ctx context.Context, checkpoints [][]byte) (AuditStat
 	if err := l.allow(ctx, auth.Viewer, "audit.verify"); err != nil {
 		return AuditState{}, err
 	}
+	end, err := l.turns.take(ctx, l.actor, "audit log")
+	if err != nil {
+		return AuditState{}, err
+	}
+	defer end()
 	db := l.cfg.Repository.Store()
 	// The head is read after the checkpoints, so that the log cannot seem to
 	// end before one of them.

@@ -28,6 +28,11 @@ func (l local) Devices(ctx context.Context, q DeviceQuery) ([]Device, error) {
 	if err := l.allow(ctx, auth.Viewer, "device.list", q.DeviceType); err != nil {
 		return nil, err
 	}
+	end, err := l.turns.take(ctx, l.actor, "fleet")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	if q.Limit < 0 || q.Limit > MaxPage {
 		return nil, fmt.Errorf("list devices: %w: limit %d, at most %d", ErrInvalid, q.Limit, MaxPage)
 	}

@@ -45,6 +45,13 @@ func (l local) EditDevices(ctx context.Context, e EditDevices) (fleet.Edited, er
 	if e.Limit == 0 {
 		e.Limit = DefaultEditLimit
 	}
+	if e.DryRun {
+		end, err := l.turns.take(ctx, l.actor, "fleet")
+		if err != nil {
+			return fleet.Edited{}, err
+		}
+		defer end()
+	}
 	return l.cfg.Fleet.EditMany(ctx, l.actor, fleet.EditMany{
 		DeviceType: e.DeviceType, Filter: wanted, Edit: e.Edit, Why: e.Why, Limit: e.Limit, DryRun: e.DryRun,
 		May: func(deviceTypes []string) error { return l.mayPin(ctx, e.Edit, deviceTypes) },
@@ -66,6 +73,11 @@ func (l local) FleetSummary(ctx context.Context, q SummaryQuery) (fleet.Summary,
 	if err := l.allow(ctx, auth.Viewer, "fleet.summary", q.DeviceType); err != nil {
 		return fleet.Summary{}, err
 	}
+	end, err := l.turns.take(ctx, l.actor, "fleet")
+	if err != nil {
+		return fleet.Summary{}, err
+	}
+	defer end()
 	wanted, err := filter.Parse(q.Filter)
 	if err != nil {
 		return fleet.Summary{}, err

@@ -21,6 +21,11 @@ func (l local) PlanRollout(ctx context.Context, spec rollout.Spec) (rollout.Plan
 	if err := l.allow(ctx, auth.Viewer, "rollout.plan", spec.DeviceType); err != nil {
 		return rollout.Plan{}, err
 	}
+	end, err := l.turns.take(ctx, l.actor, "fleet")
+	if err != nil {
+		return rollout.Plan{}, err
+	}
+	defer end()
 	return l.cfg.Rollouts.Plan(ctx, spec)
 }
 
