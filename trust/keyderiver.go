@@ -16,9 +16,16 @@ import (
 // does that with every message, so that it need not keep two keys for each of a
 // million devices. It is safe for concurrent use.
 type KeyDeriver struct {
-	// HMAC-SHA-256 under the master's pseudorandom key. Beginning again with the
-	// same key costs half of what beginning with it does.
-	macs sync.Pool
+	expanders sync.Pool // of *expander
+}
+
+// An expander is HMAC-SHA-256 under a master's pseudorandom key, and room for
+// what goes in and comes out. Beginning again with the same key costs half of
+// what beginning with it does.
+type expander struct {
+	mac  hash.Hash
+	info []byte
+	key  DeviceKey
 }
 
 // Deriver returns the deriver of the master's device keys.
@@ -27,7 +34,7 @@ func (m FleetMaster) Deriver() *KeyDeriver {
 	if err != nil { // of SHA-256, which FIPS 140 approves
 		panic(fmt.Sprintf("trust: HKDF of a fleet master: %v", err))
 	}
-	return &KeyDeriver{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, prk) }}}
+	return &KeyDeriver{expanders: sync.Pool{New: func() any { return &expander{mac: hmac.New(sha256.New, prk)} }}}
 }
 
 // DeviceKeys derives the keys of one device: HKDF-SHA-256 (RFC 5869) of the
@@ -41,22 +48,24 @@ func (d *KeyDeriver) DeviceKeys(id DeviceID, generation uint32) (k DeviceKeys, e
 	if generation == 0 {
 		return DeviceKeys{}, fmt.Errorf("derive device key: %w: generation starts at 1", ErrInvalidField)
 	}
-	info := dcbor.AppendText(dcbor.AppendArray(make([]byte, 0, 256), 6), deviceKeyLabel)
+	e := d.expanders.Get().(*expander)
+	defer d.expanders.Put(e)
+	info := dcbor.AppendText(dcbor.AppendArray(e.info[:0], 6), deviceKeyLabel)
 	info = dcbor.AppendText(dcbor.AppendText(dcbor.AppendText(info, id.Vendor), id.DeviceType), id.ID)
 	info = dcbor.AppendUint(info, uint64(generation))
-	mac := d.macs.Get().(hash.Hash)
-	defer d.macs.Put(mac)
-	expand(mac, dcbor.AppendUint(info, directionUp), &k.Up)
-	expand(mac, dcbor.AppendUint(info, directionDown), &k.Down)
+	k.Up = e.expand(dcbor.AppendUint(info, directionUp))
+	k.Down = e.expand(dcbor.AppendUint(info, directionDown))
 	return k, nil
 }
 
 // expand is HKDF-Expand (RFC 5869 section 2.3) of as many bytes as the hash
 // has, which is its first block: HMAC(PRK, info ‖ 1).
-func expand(mac hash.Hash, info []byte, key *DeviceKey) {
-	mac.Reset()
-	mac.Write(append(info, 1))
-	mac.Sum(key[:0])
+func (e *expander) expand(info []byte) DeviceKey {
+	e.info = append(info, 1)
+	e.mac.Reset()
+	e.mac.Write(e.info)
+	e.mac.Sum(e.key[:0])
+	return e.key
 }
 
 // String hides the secret.

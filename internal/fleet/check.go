@@ -119,6 +119,7 @@ var errLate = errors.New("a later message of the device is committed")
 // release that its rollout does not admit the device to out of the decision.
 func (s *Sender) commitCheck(ctx context.Context, admitted *Device, req trust.CheckRequest, decision *Decision) error {
 	by := s.actor(admitted.Ref)
+	s.shared = true
 	var told witnesses
 	err := s.fleet.change(ctx, "device.state", by, admitted.Ref, func(tx *store.Tx, d *Device) error {
 		if !d.stillIs(admitted) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
@@ -24,11 +25,29 @@ type Sender struct {
 	opened  bool   // UpKey gave the key of device; false: the caller vouches for it
 	device  Device // as it was then
 	keys    trust.DeviceKeys
+	shared  bool // a change has it, which may be made after whoever asked is gone
 }
+
+// senders are for the messages to come: one is half of the garbage of a check.
+var senders = sync.Pool{New: func() any { return new(Sender) }}
 
 // Sender returns the sender of one message from an address (host:port; empty:
 // this process).
-func (f *Fleet) Sender(address string) *Sender { return &Sender{fleet: f, address: address} }
+func (f *Fleet) Sender(address string) *Sender {
+	s := senders.Get().(*Sender)
+	s.fleet, s.address = f, address
+	return s
+}
+
+// Done gives the sender back, which whoever had it uses no more. It need not be
+// called.
+func (s *Sender) Done() {
+	if s.shared {
+		return
+	}
+	*s = Sender{}
+	senders.Put(s)
+}
 
 // UpKey returns the key that authenticates messages of a device; it is a
 // trust.KeyOf. For a device that does not exist or has no key it is a key that
@@ -122,6 +141,7 @@ func (s *Sender) complain(ctx context.Context, d *Device, action string, after a
 	if !s.fleet.complaints.due(d.number, s.fleet.cfg.Now()) {
 		return
 	}
+	s.shared = true
 	err := s.fleet.db.ChangeUnaudited(ctx, func(tx *store.Tx) error {
 		entry := s.actor(d.Ref).Entry(action, "device:"+d.Ref.String())
 		if after != nil {

@@ -80,6 +80,7 @@ func (h *Handler) checkCOSE(ctx context.Context, remote string, raw []byte) (sea
 	if sealed, err = answer.Seal(key); err != nil {
 		return nil, fmt.Errorf("answer check of device %s: %w", req.Device, err)
 	}
+	sender.Done()
 	h.metrics.Checked(!answer.ManifestHash.IsZero(), start)
 	return sealed, nil
 }
