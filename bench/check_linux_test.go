@@ -18,13 +18,14 @@ type scale struct {
 	connections             int
 	download                int // bytes
 	dripping, slow          int // clients
+	drippingRounds          int
 }
 
 func scaleOf() scale {
 	if os.Getenv("OTA_BENCH") == "" {
-		return scale{devices: 2000, checks: 300, rounds: 1, connections: 16, download: 1 << 20, dripping: 50, slow: 5}
+		return scale{devices: 2000, checks: 300, rounds: 1, connections: 16, download: 1 << 20, dripping: 50, drippingRounds: 1, slow: 5}
 	}
-	return scale{devices: 1_000_000, checks: 30_000, rounds: 9, connections: 512, download: 256 << 20, dripping: 10_000, slow: 500}
+	return scale{devices: 1_000_000, checks: 30_000, rounds: 9, connections: 512, download: 256 << 20, dripping: 10_000, drippingRounds: 5, slow: 500}
 }
 
 // A sample is the CPU time of one operation of ours and of two peers.
