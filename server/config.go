@@ -10,8 +10,11 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/secure-ota/secure-ota/internal/console"
+	"github.com/secure-ota/secure-ota/internal/idp"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -53,6 +56,8 @@ type Config struct {
 
 	CertFile string // PEM; empty: a certificate of its own, made once, to be pinned by its fingerprint
 	KeyFile  string // PEM
+
+	OIDC *idp.Config // who logs operators in beside their tokens; needs PublicURL with https; nil: nobody
 
 	AuditSigner trust.Signer  // signs checkpoints of the audit log; nil: none are made
 	Retry       time.Duration // when devices ask again, whole seconds; 0: an hour
@@ -114,6 +119,26 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	return c, nil
+}
+
+// provider returns the identity provider, nil if there is none.
+func (c Config) provider() (*idp.Provider, error) {
+	if c.OIDC == nil {
+		return nil, nil
+	}
+	// The address that people come back to must not be what a request says it is.
+	if !strings.HasPrefix(c.PublicURL, "https://") {
+		return nil, fmt.Errorf("%w: PublicURL %q: a login by an identity provider needs the https:// address under which browsers reach the console", ErrConfig, c.PublicURL)
+	}
+	cfg := *c.OIDC
+	if cfg.Now == nil {
+		cfg.Now = c.Now
+	}
+	p, err := idp.New(cfg, c.PublicURL+console.CallbackPath)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return p, nil
 }
 
 // certificate loads or makes the certificate of the TLS listener.

@@ -34,7 +34,7 @@ const (
 // routes puts the protocols side by side.
 func (s *Server) routes() http.Handler {
 	management := api.NewHandler(s.management, s.metrics)
-	operated, page := s.operated(management, slog.LevelInfo), s.operated(console.New(s.management, s.cfg.Log, s.cfg.Now), slog.LevelDebug)
+	operated, page := s.operated(management, slog.LevelInfo), s.operated(console.New(s.management, s.provider, s.cfg.Log, s.cfg.Now), slog.LevelDebug)
 	// No ServeMux: it would answer an untidy path with a redirect, and devices
 	// follow none.
 	return proxies(s.cfg.TrustedProxies).unwrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

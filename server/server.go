@@ -13,6 +13,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
+	"github.com/secure-ota/secure-ota/internal/idp"
 	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/periodic"
 	"github.com/secure-ota/secure-ota/internal/protocol/native"
@@ -34,6 +35,7 @@ type Server struct {
 	health      *health
 	connections *connections
 	certificate tls.Certificate // empty without a TLS listener
+	provider    *idp.Provider   // nil: operators have tokens alone
 	initial     string          // the first administrator's token, once
 
 	tls, plain, monitor net.Listener // nil until Listen, or if there is none
@@ -50,6 +52,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, repository: cfg.Repository}
+	if s.provider, err = cfg.provider(); err != nil {
+		return nil, err
+	}
 	if s.repository == nil {
 		opened := repository.Config{Dir: cfg.Dir, Create: true, Database: cfg.Database, Blobs: cfg.Blobs, Now: cfg.Now}
 		if cfg.AuditSigner != nil {
@@ -82,10 +87,14 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.fleet = s.rollouts.Fleet()
-	s.management = api.NewService(api.Config{
+	managed := api.Config{
 		Repository: s.repository, Fleet: s.fleet, Rollouts: s.rollouts, Vendor: s.cfg.Vendor, PublicURL: s.cfg.PublicURL, Fingerprint: s.Fingerprint(),
 		AuditSigner: s.cfg.AuditSigner, Log: s.cfg.Log, Now: s.cfg.Now,
-	})
+	}
+	if s.provider != nil {
+		managed.Issuer = s.provider.Issuer()
+	}
+	s.management = api.NewService(managed)
 	s.health = &health{refreshed: s.fleet.Refreshed, now: s.cfg.Now}
 	s.health.stored.Store(true) // the fleet was just read from it
 	s.metrics = metrics.New(s.cfg.Version, s.sources())

@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/logging"
+	"github.com/secure-ota/secure-ota/internal/testenv/issuer"
 	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
 )
@@ -37,6 +39,7 @@ type story struct {
 	secrets map[string]string // by what they are
 	places  map[string][]byte // what was written, by where
 	env     []string
+	people  *issuer.Issuer // by whom they log in
 	log     syncBuffer
 	said    struct {
 		TLS, Fingerprint, Metrics, Plain string
@@ -135,7 +138,8 @@ func (r *story) field(raw []byte, name string) string {
 
 func (r *story) serve() (stop func()) {
 	r.t.Helper()
-	cmd := r.command("serve", "--listen", "127.0.0.1:0", "--plain", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--log-level", "debug", "--json")
+	cmd := r.command("serve", "--listen", "127.0.0.1:0", "--plain", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--log-level", "debug", "--json",
+		"--public-url", "https://ota.example.com", "--oidc-issuer", r.people.URL, "--oidc-client-id", issuer.ClientID, "--oidc-secret-file", "oidc.secret", "--oidc-role", "staff=viewer")
 	cmd.Stderr = &r.log
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -191,6 +195,46 @@ func (r *story) ask(method, target, contentType, body, token string) []byte {
 	return raw
 }
 
+// signOn logs somebody in by the identity provider, as a browser does, twice: the
+// second time the code is spent.
+func (r *story) signOn() {
+	r.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	client := http.Client{
+		Jar:           jar,
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, // a server of this test's own
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	get := func(target string) *http.Response {
+		resp, err := client.Get(target)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp
+	}
+	there := get(r.said.TLS + "/login/oidc").Header.Get("Location")
+	_, back, ok := strings.Cut(get(there).Header.Get("Location"), "https://ota.example.com")
+	if !ok {
+		r.t.Fatalf("the provider at %s leads nowhere", there)
+	}
+	resp := get(r.said.TLS + back)
+	for _, c := range resp.Cookies() {
+		if c.Name == "__Host-ota" {
+			r.secret("session of a person", c.Value)
+		}
+	}
+	query, err := url.ParseQuery(back[strings.Index(back, "?")+1:])
+	if resp.StatusCode != http.StatusOK || err != nil {
+		r.t.Fatalf("status %d, %v", resp.StatusCode, err)
+	}
+	r.secret("code of a login", query.Get("code"))
+	get(r.said.TLS + back)
+}
+
 // files notes every file below a directory as a place, but for those that are
 // there to hold secrets.
 func (r *story) files(dir string, holders ...string) {
@@ -236,8 +280,13 @@ func (r *story) fleetSecrets(data string) {
 
 func TestNoSecretTurnsUpAnywhere(t *testing.T) {
 	t.Parallel() // it waits for scrypt
-	r := &story{t: t, dir: t.TempDir(), secrets: map[string]string{}, places: map[string][]byte{}}
+	r := &story{t: t, dir: t.TempDir(), secrets: map[string]string{}, places: map[string][]byte{}, people: issuer.New(t)}
+	r.people.Claims = map[string]any{"groups": "staff"}
 	temp := t.TempDir()
+	r.secret("secret at the identity provider", issuer.Secret)
+	if err := os.WriteFile(filepath.Join(r.dir, "oidc.secret"), []byte(issuer.Secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r.secret("passphrase of the keys", "canary-7f3e91-of-the-keys")
 	r.secret("passphrase of the backup", "canary-2b77d0-of-the-backup")
 	r.env = []string{"TMPDIR=" + temp, "OTA_PASSPHRASE=" + r.secrets["passphrase of the keys"]}
@@ -264,6 +313,7 @@ func TestNoSecretTurnsUpAnywhere(t *testing.T) {
 	delete(r.places, fmt.Sprintf("errors of %d ota %s", len(r.places)-1, strings.Join(on("device", "add", "t", "--enrol", "--json"), " "))) // says how to use the code
 	r.secret("enrolment code", code)
 	r.fleetSecrets(filepath.Join(r.dir, "ota-home", "server"))
+	r.signOn()
 
 	// What goes wrong, with secrets where they do not belong.
 	body := `{"code":"` + code + `","device_type":"t","device":"gw-1"}`

@@ -26,6 +26,7 @@ type serveOptions struct {
 	level   string
 	proxies []string
 	storage storage
+	oidc    oidcOptions
 }
 
 func serveCommand(e *env.Env) *cobra.Command {
@@ -50,9 +51,16 @@ machine or a network of yours (docs/operations.md).`,
   ota serve --data /var/lib/ota --public-url https://ota.example.com --cert tls.crt --cert-key tls.key
   ota serve --data /var/lib/ota --trusted-proxy 10.0.0.2 --metrics-address 127.0.0.1:9464 --log-format json
   ota serve --data /var/lib/ota --database postgres://ota@db/ota --blobs 's3://firmware/prod?region=eu-central-1'
+  ota serve --data /var/lib/ota --public-url https://ota.example.com --oidc-issuer https://login.example.com \
+    --oidc-client-id ota --oidc-secret-file oidc.secret --oidc-role ota-admins=administrator --oidc-role ota-viewers=viewer
   ota serve --data data --listen 127.0.0.1:0 --plain 127.0.0.1:0 --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.config.OIDC, err = o.oidc.read(cmd); err != nil {
+				return err
+			}
+			return o.run(cmd.Context())
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.config.Dir, "data", "", "data `DIR`, made if it is missing")
@@ -68,6 +76,7 @@ machine or a network of yours (docs/operations.md).`,
 	flags.StringVar(&o.level, "log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error")
 	flags.BoolVar(&o.verbose, "verbose", false, "log every request: --log-level debug")
 	o.storage.flags(cmd)
+	o.oidc.flags(cmd)
 	cmd.MarkFlagsRequiredTogether("cert", "cert-key")
 	cmd.MarkFlagsMutuallyExclusive("verbose", "log-level")
 	return cmd

@@ -51,7 +51,10 @@ func (s *storage) fill(e *env.Env, c home.ServerConfig) error {
 		s.databaseFile = c.DatabaseFile
 	}
 	if s.databaseFile != "" {
-		text, err := readSecret(s.databaseFile)
+		text, err := readSecret("database URL", s.databaseFile)
+		if err == nil && !store.IsPostgres(text) {
+			err = fmt.Errorf("database URL: %s: %w: want one line, postgres://USER:PASSWORD@HOST/NAME", s.databaseFile, fs.ErrInvalid)
+		}
 		if err != nil {
 			return err
 		}
@@ -86,25 +89,25 @@ func (s *storage) check(where, location string) error {
 }
 
 // readSecret reads the one line of a file that only its owner may read.
-func readSecret(name string) (string, error) {
+func readSecret(what, name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return "", fmt.Errorf("database URL: %w", err)
+		return "", fmt.Errorf("%s: %w", what, err)
 	}
 	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return "", fmt.Errorf("database URL: %w: %s has mode %04o: run chmod go= %q", repository.ErrTooOpen, name, mode, name)
+		return "", fmt.Errorf("%s: %w: %s has mode %04o: run chmod go= %q", what, repository.ErrTooOpen, name, mode, name)
 	}
 	const most = 4096
 	if info.Size() > most || !info.Mode().IsRegular() {
-		return "", fmt.Errorf("database URL: %s: %w: want one line", name, fs.ErrInvalid)
+		return "", fmt.Errorf("%s: %s: %w: want one line", what, name, fs.ErrInvalid)
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return "", fmt.Errorf("database URL: %w", err)
+		return "", fmt.Errorf("%s: %w", what, err)
 	}
 	line := strings.TrimSpace(string(text))
-	if strings.ContainsAny(line, "\r\n") || !store.IsPostgres(line) {
-		return "", fmt.Errorf("database URL: %s: %w: want one line, postgres://USER:PASSWORD@HOST/NAME", name, fs.ErrInvalid)
+	if line == "" || strings.ContainsAny(line, "\r\n") {
+		return "", fmt.Errorf("%s: %s: %w: want one line", what, name, fs.ErrInvalid)
 	}
 	return line, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -154,8 +155,13 @@ func (o Operators) List(ctx context.Context) ([]Operator, error) {
 	return list, nil
 }
 
-// Revoke removes a token.
+// Revoke removes a token, or ends the sessions of a person whom an identity
+// provider let in, whose name here is oidc:NAME. He has none until he logs in
+// again, which is the provider's affair.
 func (o Operators) Revoke(ctx context.Context, by Actor, name string) error {
+	if person, ok := strings.CutPrefix(name, personPrefix); ok {
+		return Sessions{Operators: o}.revoke(ctx, by, person)
+	}
 	err := o.DB.Change(ctx, by.Entry("token.revoke", "token:"+name), func(tx *store.Tx) error {
 		rows, err := tx.Exec(`DELETE FROM operator_tokens WHERE name = $1`, name)
 		if err == nil && rows == 0 {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/secure-ota/secure-ota/internal/audit"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/store"
@@ -45,7 +47,7 @@ func testSessions(t *testing.T, location string) {
 		if err != nil && !errors.Is(err, auth.ErrUnauthorized) {
 			t.Fatal(err)
 		}
-		return err == nil && op.Name == "ann" && op.Role == auth.Viewer
+		return err == nil && op.Name == "token:ann" && op.Role == auth.Viewer
 	}
 
 	planted := auth.Token("ota_ses_planted")
@@ -90,6 +92,29 @@ func testSessions(t *testing.T, location string) {
 		records, err := db.AuditRecords(t.Context(), audit.Filter{Action: "session.close"})
 		if lives(id, true) || err != nil || len(records) != 1 {
 			t.Errorf("%d records, %v", len(records), err)
+		}
+	})
+	t.Run("a person's ends with the provider", func(t *testing.T) {
+		person := auth.Person{Issuer: "https://login.example.com", Subject: "7", Name: "ann", Role: auth.Approver}
+		theirs := auth.Sessions{Operators: operators, Issuer: person.Issuer}
+		id, err := theirs.OpenPerson(t.Context(), person, "192.0.2.1:1", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := theirs.Find(t.Context(), id, true)
+		if want := (auth.Actor{Name: "oidc:ann", Role: auth.Approver}); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		for _, issuer := range []string{"", "https://evil.example.com"} {
+			if _, err := (auth.Sessions{Operators: operators, Issuer: issuer}).Find(t.Context(), id, true); !errors.Is(err, auth.ErrUnauthorized) {
+				t.Errorf("provider %q: %v", issuer, err)
+			}
+		}
+		if err := operators.Revoke(t.Context(), by, "oidc:ann"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Find(t.Context(), id, true); !errors.Is(err, auth.ErrUnauthorized) {
+			t.Errorf("revoked: %v", err)
 		}
 	})
 	t.Run("it ends with its token", func(t *testing.T) {

@@ -17,22 +17,24 @@ import (
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
+	"github.com/secure-ota/secure-ota/internal/idp"
 )
 
 // A Handler is the console.
 type Handler struct {
-	service *api.Service
-	log     *slog.Logger
-	now     func() time.Time
-	assets  map[string]asset
-	pages   map[string]*template.Template
-	guard   *http.CrossOriginProtection
-	memory  memory
-	mux     *http.ServeMux
+	service  *api.Service
+	provider *idp.Provider // nil: people log in with tokens alone
+	log      *slog.Logger
+	now      func() time.Time
+	assets   map[string]asset
+	pages    map[string]*template.Template
+	guard    *http.CrossOriginProtection
+	memory   memory
+	mux      *http.ServeMux
 }
 
-// New returns the console of a service. log and now may be nil.
-func New(service *api.Service, log *slog.Logger, now func() time.Time) *Handler {
+// New returns the console of a service. provider, log and now may be nil.
+func New(service *api.Service, provider *idp.Provider, log *slog.Logger, now func() time.Time) *Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -40,7 +42,7 @@ func New(service *api.Service, log *slog.Logger, now func() time.Time) *Handler 
 		now = time.Now
 	}
 	h := &Handler{
-		service: service, log: log, now: now,
+		service: service, provider: provider, log: log, now: now,
 		assets: loadAssets(), guard: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	h.pages = loadPages(h.assets)
@@ -52,6 +54,10 @@ func (h *Handler) routes() {
 	h.mux.HandleFunc("GET /static/{tag}/{name}", h.serveAsset)
 	h.mux.HandleFunc("POST /login", h.login)
 	h.mux.HandleFunc("POST /logout", h.logout)
+	if h.provider != nil {
+		h.mux.HandleFunc("GET /login/oidc", h.beginSignOn)
+		h.mux.HandleFunc("GET "+CallbackPath, h.finishSignOn)
+	}
 
 	h.show("GET /{$}", "overview", showOverview)
 

@@ -64,7 +64,8 @@ func loadPages(assets map[string]asset) map[string]*template.Template {
 // another than the page has. Forms stand in there: they stay as they are filled
 // in as long as they have a meaning.
 func (h *Handler) deliver(v *visit, p *page) {
-	p.Who, p.Role, p.actor = strings.TrimPrefix(v.actor.Name, "token:"), v.actor.Role.String(), v.actor
+	_, name, _ := strings.Cut(v.actor.Name, ":")
+	p.Who, p.Role, p.actor = name, v.actor.Role.String(), v.actor
 	if p.Notice == "" {
 		p.Notice = notices[v.query(doneParameter)]
 	}

@@ -26,6 +26,9 @@ var hints = []struct {
 	err  error
 	hint string
 }{
+	{auth.ErrLogin, "Begin again. If it happens each time, the server's client at the provider is not set up as docs/operations.md says."},
+	{auth.ErrNoRole, "Ask whoever manages the groups at the provider for one of these, and log in again."},
+	{auth.ErrProvider, "Try again in a moment, or log in with a token. The server's log says why."},
 	{auth.ErrUnauthorized, "The session has ended, or the token is unknown, expired or revoked. Log in again."},
 	{api.ErrTooMany, "Too many wrong tokens came from your address, or too many logins with this one. Wait a little."},
 	{auth.ErrForbidden, "Ask an administrator for a token with that role: ota token add NAME --role ROLE."},
@@ -69,8 +72,7 @@ var hints = []struct {
 
 // refusalOf puts an error into words. What nobody expects stays in the log.
 func (h *Handler) refusalOf(w http.ResponseWriter, r *http.Request, err error) *refusal {
-	code := api.CodeOf(err)
-	p := &refusal{Words: sentenceCase(err.Error()), status: code.Status}
+	p := &refusal{Words: sentenceCase(err.Error()), status: statusOf(err)}
 	for _, known := range hints {
 		if errors.Is(err, known.err) {
 			p.Hint = known.hint
@@ -81,12 +83,30 @@ func (h *Handler) refusalOf(w http.ResponseWriter, r *http.Request, err error) *
 	if errors.As(err, &rate) {
 		protocol.SetRetryAfter(w, rate.Wait)
 	}
-	if code.Status == http.StatusInternalServerError {
+	if errors.Is(err, auth.ErrProvider) { // why is for those who run the server: it names their network
+		h.log.Error("console: log in by the identity provider", "request", protocol.RequestID(w), "error", err)
+		p.Words = sentenceCase(auth.ErrProvider.Error()) + "."
+	}
+	if p.status == http.StatusInternalServerError {
 		id := protocol.RequestID(w)
 		h.log.Error("console: failed", "request", id, "method", r.Method, "path", r.URL.Path, "error", err)
 		p.Words, p.Hint = "Internal error.", "The server's log has it under "+id+"."
 	}
 	return p
+}
+
+// statusOf returns the status of an answer about an error. Those of a login by an
+// identity provider are the console's own; the API knows the others.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, auth.ErrLogin):
+		return http.StatusUnauthorized
+	case errors.Is(err, auth.ErrNoRole):
+		return http.StatusForbidden
+	case errors.Is(err, auth.ErrProvider):
+		return http.StatusServiceUnavailable
+	}
+	return api.CodeOf(err).Status
 }
 
 // A formError is a form that was refused, and is shown again as it was filled

@@ -62,9 +62,19 @@ func localPath(s string) string {
 	return s
 }
 
+// loginPage is the login form.
+type loginPage struct {
+	Next     string // path to go on to
+	Provider string // identity provider that people can log in by; empty: none
+}
+
 // askLogin shows the login form, and why the last login or session ended.
 func (h *Handler) askLogin(w http.ResponseWriter, r *http.Request, next string, err error) {
-	p := &page{Title: "Log in", template: "login", status: http.StatusUnauthorized, Data: struct{ Next string }{next}}
+	data := loginPage{Next: next}
+	if h.provider != nil {
+		data.Provider = h.provider.Host()
+	}
+	p := &page{Title: "Log in", template: "login", status: http.StatusUnauthorized, Data: data}
 	if err != nil {
 		p.Problem = h.refusalOf(w, r, err)
 		p.status = p.Problem.status

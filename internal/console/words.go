@@ -40,6 +40,8 @@ var phrases = map[string]string{
 	"token.revoke":     "revoked {}",
 	"session.open":     "logged in to the console",
 	"session.close":    "logged out of the console",
+	"session.revoke":   "ended the sessions of {}",
+	"refused.login":    "was refused a login: the identity provider gives no role that counts here",
 
 	"device.report.downloading": "accepted a manifest and downloads",
 	"device.report.installed":   "installed a release and boots it next",
