@@ -215,5 +215,5 @@ func (o *deviceImportOptions) refuse(r importReport) error {
 	if err := o.env.PrintData(r, t); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %d devices are refused", errImportRefused, len(r.Refused))
+	return fmt.Errorf("%w: refused: %s", errImportRefused, devices(len(r.Refused)))
 }

@@ -37,9 +37,9 @@ if the rollout could not be created.
 				if err := e.PrintData(plan, cohortTable(plan)); err != nil {
 					return err
 				}
-				e.Say("%d devices, of which at most %d at a time may be without evidence of success", plan.Target, plan.Budget)
+				e.Say("%s, of which at most %d at a time may be without evidence of success", devices(plan.Target), plan.Budget)
 				for i, n := range plan.Stages {
-					e.Say("stage %d: %s: %d devices", i+1, spec.Stages[i], n)
+					e.Say("stage %d: %s: %s", i+1, spec.Stages[i], devices(n))
 				}
 				if plan.Refused != "" {
 					return errPlanRefused(plan.Refused)

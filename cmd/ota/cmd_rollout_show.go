@@ -61,7 +61,7 @@ func rolloutRecord(r rollout.Rollout) record.Record {
 		said.Addn(fmt.Sprintf("stage %d", i+1), s.Stage.String(), stageNote(r, i))
 	}
 	if r.SendBackVersion != "" {
-		said.Addn("sends back to", r.SendBackVersion, fmt.Sprintf("%d devices so far", p.SentBack))
+		said.Addn("sends back to", r.SendBackVersion, devices(p.SentBack)+" so far")
 	}
 	said.Add("eta", moment(p.ETA))
 	said.Addn("created", moment(r.CreatedAt), "by "+r.CreatedBy)
@@ -90,7 +90,7 @@ func blockedNote(p rollout.Progress) string {
 // stageNote says what a stage waits for, and how far it has come.
 func stageNote(r rollout.Rollout, i int) string {
 	s := r.Progress.Stages[i]
-	words := []string{fmt.Sprintf("%d devices", s.Target)}
+	words := []string{devices(s.Target)}
 	if s.Soak > 0 {
 		words = append(words, "soak "+s.Soak.String())
 	}

@@ -181,7 +181,7 @@ func simulationRecord(s simulate.Summary) record.Record {
 		{Name: "versions", Value: versionsText(s.Versions)},
 	}
 	for _, ro := range s.Rollouts {
-		r.Addn("rollout "+ro.Name, fmt.Sprintf("%s: of %d devices %d touched, %d confirmed, %d failed", ro.State, ro.Target, ro.Touched, ro.Confirmed, ro.Failed), ro.Waits)
+		r.Addn("rollout "+ro.Name, fmt.Sprintf("%s: of %s %d touched, %d confirmed, %d failed", ro.State, devices(ro.Target), ro.Touched, ro.Confirmed, ro.Failed), ro.Waits)
 	}
 	if s.Lost+s.Reboots > 0 {
 		r.Add("mishaps", fmt.Sprintf("%d answers lost, %d restarts", s.Lost, s.Reboots))

@@ -117,7 +117,7 @@ func (o *deviceEdit) many(ctx context.Context, args []string, edit func([]string
 		if err := o.env.PrintData(report, editedRecord(report, o.yes)); err != nil || o.yes || o.dryRun {
 			return err
 		}
-		return fmt.Errorf("%w: %d devices would be", errUnconfirmed, report.Changed)
+		return fmt.Errorf("%w: %s would be", errUnconfirmed, devices(report.Changed))
 	})
 }
 

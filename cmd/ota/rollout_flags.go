@@ -32,6 +32,7 @@ func (f *rolloutFlags) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.start, "start-at", "", "not before this `TIME`, such as 2030-01-07T22:00:00Z")
 	flags.StringVar(&f.window, "window", "", "offer it only in this `WINDOW` of UTC, such as 22:00-05:00 or 'mon,tue 22:00-05:00'")
 	flags.Var(&f.spec.Timeout, "timeout", "a device without evidence after so long is stuck (default 1d)")
+	flags.Lookup("timeout").DefValue = "" // the default is the server's
 	flags.IntVar(&f.spec.Retries, "retries", rollout.DefaultRetries, "offer it `N` times again after a failure that may pass")
 	flags.IntVar(&f.spec.MaxUnproven, "max-unproven", 0, "at most `N` devices without evidence of success (default 1 % of the target, at least 10)")
 	flags.StringVar(&f.sendBack, "send-back", "", "after a halt, offer this approved downgrade: the `IDENTITY` of a release")

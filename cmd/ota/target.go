@@ -102,19 +102,29 @@ func (t *target) choose() error {
 	return exit.Usagef("the home is logged in to %d servers: say which with --server URL", len(logins))
 }
 
-// client returns a client with the token of the environment, or of the home.
+// client returns a client with the token and the fingerprint of the
+// environment; what that does not say, the home's login at the server does.
 func (t *target) client() (*api.Client, error) {
 	login := home.Login{URL: t.server, Token: t.env.Getenv(tokenVariable), Fingerprint: t.env.Getenv(fingerprintVariable)}
+	stored, err := t.login()
+	if err != nil && login.Token == "" {
+		return nil, err
+	}
 	if login.Token == "" {
-		h, err := t.env.Home()
-		if err != nil {
-			return nil, err
-		}
-		if login, err = h.Login(strings.TrimSuffix(t.server, "/")); err != nil {
-			return nil, err
-		}
+		login = stored
+	} else if login.Fingerprint == "" {
+		login.Fingerprint = stored.Fingerprint
 	}
 	return newClient(login)
+}
+
+// login returns the home's login at the server.
+func (t *target) login() (home.Login, error) {
+	h, err := t.env.Home()
+	if err != nil {
+		return home.Login{}, err
+	}
+	return h.Login(strings.TrimSuffix(t.server, "/"))
 }
 
 func newClient(l home.Login) (*api.Client, error) {

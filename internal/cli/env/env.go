@@ -76,6 +76,9 @@ func (e *Env) PrintData(data any, text printable) error {
 	if e.JSON {
 		return record.WriteJSON(e.Stdout, data)
 	}
+	if t, ok := text.(record.Table); ok && len(t) == 0 {
+		e.Say("none") // or nobody would know whether anything was asked
+	}
 	return text.WriteText(e.Stdout)
 }
 

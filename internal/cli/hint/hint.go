@@ -128,7 +128,7 @@ func For(err error, more []Entry) string {
 	}
 	var unknownCA x509.UnknownAuthorityError
 	if errors.As(err, &unknownCA) {
-		return "no CA that this machine knows vouches for the server: pin its certificate with --fingerprint, as ota serve prints it"
+		return "no CA that this machine knows vouches for the server: pin its certificate by the fingerprint that ota serve prints: ota login URL --fingerprint HEX, or OTA_FINGERPRINT"
 	}
 	var usage *exit.UsageError
 	if errors.As(err, &usage) {
