@@ -66,6 +66,7 @@ server refused or broke off a request.`,
 	flags.Float64Var(&c.Revert, "revert", 0, "`SHARE` of updates that do not survive their trial")
 	flags.Float64Var(&c.Brick, "brick", 0, "`SHARE` of updates after which a device is never heard of again")
 	flags.Float64SliceVar(&c.Stages, "stages", nil, "the rollout's stages in `PERCENT`, such as 1,10,100 (default: none, everybody at once)")
+	flags.Lookup("stages").DefValue = "" // the words say it
 	flags.DurationVar(&c.UpdateAfter, "update-after", 0, "`TIME` after which the update is published (default: a fifth of the duration)")
 	flags.IntVar(&c.ImageSize, "image-size", 64<<10, "`BYTES` of the update")
 	flags.IntVar(&c.Connections, "connections", 64, "how many connections the devices share")

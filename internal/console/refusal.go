@@ -85,7 +85,7 @@ func (h *Handler) refusalOf(w http.ResponseWriter, r *http.Request, err error) *
 	}
 	if errors.Is(err, auth.ErrProvider) { // why is for those who run the server: it names their network
 		h.log.Error("console: log in by the identity provider", "request", protocol.RequestID(w), "error", err)
-		p.Words = sentenceCase(auth.ErrProvider.Error()) + "."
+		p.Words = sentenceCase(auth.ErrProvider.Error())
 	}
 	if p.status == http.StatusInternalServerError {
 		id := protocol.RequestID(w)
