@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -262,12 +264,16 @@ func TestTheSecondPersonIsNotTheSameOneAgain(t *testing.T) {
 	release := s.Publish("1.0.0", []byte("one"))
 	s.Device("dev-1")
 	as := func(subject string) *browser {
-		i.Claims = map[string]any{"sub": subject, "groups": "run"}
+		i.Claims = map[string]any{"sub": subject, "groups": "rule"}
 		b := newBrowser(t, s)
 		b.signOn()
 		return b
 	}
 	author := as("ann")
+	made := regexp.MustCompile(`ota_op_[\w-]+`).FindString(author.post("/settings/tokens", url.Values{"name": {"zed"}, "role": {"approver"}, "days": {"1"}}).text)
+	if made == "" {
+		t.Fatal("no token")
+	}
 	form := map[string][]string{"name": {"spring"}, "release": {release.Identity.String()}, "part1": {"100%"}}
 	if resp := author.post("/new-rollout", form); resp.StatusCode != http.StatusSeeOther {
 		t.Fatalf("status %d: %s", resp.StatusCode, resp.text)
@@ -282,10 +288,12 @@ func TestTheSecondPersonIsNotTheSameOneAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBrowser(t, s)
-	b.login(token.Reveal())
-	if resp := b.post("/rollouts/spring/approve", nil); resp.StatusCode != http.StatusUnprocessableEntity {
-		t.Errorf("herself with a token of that name: status %d", resp.StatusCode)
+	for what, secret := range map[string]string{"of her name": token.Reveal(), "that she made": made} {
+		b := newBrowser(t, s)
+		b.login(secret)
+		if resp := b.post("/rollouts/spring/approve", nil); resp.StatusCode != http.StatusUnprocessableEntity {
+			t.Errorf("with a token %s: status %d", what, resp.StatusCode)
+		}
 	}
 	if resp := as("bob").post("/rollouts/spring/approve", nil); resp.StatusCode != http.StatusSeeOther {
 		t.Errorf("somebody else: status %d: %s", resp.StatusCode, resp.text)
