@@ -200,7 +200,7 @@ func (v *vendor) verify(at site) {
 }
 
 // kills is how often a server is killed: OTA_KILLS, or 1,000 in the long form,
-// or a few. Fewer, if the time of the test is over before.
+// or 100. Fewer, if the time of the test is over before.
 func kills(t *testing.T) int {
 	t.Helper()
 	switch text := os.Getenv("OTA_KILLS"); {
@@ -213,7 +213,7 @@ func kills(t *testing.T) int {
 	case os.Getenv("OTA_LONG") != "":
 		return 1000
 	}
-	return 10
+	return 100
 }
 
 // timeIsUp reports whether a test has to come to an end before its time-out.

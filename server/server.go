@@ -92,7 +92,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		AuditSigner: s.cfg.AuditSigner, Log: s.cfg.Log, Now: s.cfg.Now,
 	}
 	if s.provider != nil {
-		managed.Issuer = s.provider.Issuer()
+		managed.Terms = s.provider.Terms()
 	}
 	s.management = api.NewService(managed)
 	s.health = &health{refreshed: s.fleet.Refreshed, now: s.cfg.Now}

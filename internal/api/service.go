@@ -29,7 +29,7 @@ type Config struct {
 	PublicURL   string
 	Fingerprint string       // of the TLS certificate; empty: unknown here
 	AuditSigner trust.Signer // nil: no checkpoints
-	Issuer      string       // identity provider whose persons may be logged in; empty: none
+	Terms       string       // idp.Provider.Terms of whom it logs in; empty: nobody
 	Log         *slog.Logger // nil: discarded
 	Now         func() time.Time
 }

@@ -82,5 +82,5 @@ func (s *Service) Logout(ctx context.Context, id auth.Token, r *http.Request) er
 }
 
 func (s *Service) sessions() auth.Sessions {
-	return auth.Sessions{Operators: s.operators, Issuer: s.cfg.Issuer}
+	return auth.Sessions{Operators: s.operators, Terms: s.cfg.Terms}
 }

@@ -18,6 +18,7 @@ type Person struct {
 	Issuer  string // the provider
 	Subject string // the provider's own name for him, which is nobody else's ever
 	Name    string // what the audit log calls him
+	Terms   string // which provider, and what gives a role there: with others his session is over
 	Role    Role
 }
 

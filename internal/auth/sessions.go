@@ -27,7 +27,7 @@ const SessionPrefix = "ota_ses_"
 // the store, so that every replica knows them. Those of a token end with it.
 type Sessions struct {
 	Operators
-	Issuer string // the identity provider, whose persons' sessions count; empty: nobody's
+	Terms string // Person.Terms of the sessions of persons that count; empty: nobody's do
 }
 
 // Open opens a session for the owner of a token and returns its id, which is a
@@ -58,7 +58,7 @@ func (s Sessions) open(ctx context.Context, by Actor, tokenHash TokenHash, p Per
 		now := tx.Now()
 		expires := now.Add(SessionLife)
 		record := opening{Expires: expires, Issuer: p.Issuer, Subject: p.Subject}
-		if p.Issuer != "" {
+		if p.Terms != "" {
 			record.Role = &p.Role
 		}
 		tx.Audit().After = audit.JSON(record)
@@ -66,9 +66,9 @@ func (s Sessions) open(ctx context.Context, by Actor, tokenHash TokenHash, p Per
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(`INSERT INTO console_sessions (hash, token_hash, opened_ms, used_ms, expires_ms, issuer, person, role)
+		_, err = tx.Exec(`INSERT INTO console_sessions (hash, token_hash, opened_ms, used_ms, expires_ms, terms, person, role)
 			VALUES ($1, $2, $3, $3, $4, $5, $6, $7)`,
-			hash[:], tokenHash[:], now.UnixMilli(), expires.UnixMilli(), p.Issuer, p.Name, int64(p.Role))
+			hash[:], tokenHash[:], now.UnixMilli(), expires.UnixMilli(), p.Terms, p.Name, int64(p.Role))
 		return err
 	})
 	if err != nil {
@@ -78,17 +78,17 @@ func (s Sessions) open(ctx context.Context, by Actor, tokenHash TokenHash, p Per
 }
 
 // Find returns who a session belongs to, or ErrUnauthorized: unknown, over,
-// its token is, or its provider is not this server's any more. used says that a
-// person did something, which puts the idle end off. Where the actor is, the
-// caller knows.
+// its token is, or it was opened on other terms than this server's. used says
+// that a person did something, which puts the idle end off. Where the actor is,
+// the caller knows.
 func (s Sessions) Find(ctx context.Context, id Token, used bool) (Actor, error) {
 	hash := id.Hash()
 	var tokenHash []byte
 	var person Person
 	var usedMS, expiresMS, role int64
 	err := s.DB.View(ctx, func(tx *store.Tx) error {
-		return tx.Get(`SELECT token_hash, used_ms, expires_ms, issuer, person, role FROM console_sessions WHERE hash = $1`,
-			[]any{hash[:]}, &tokenHash, &usedMS, &expiresMS, &person.Issuer, &person.Name, &role)
+		return tx.Get(`SELECT token_hash, used_ms, expires_ms, terms, person, role FROM console_sessions WHERE hash = $1`,
+			[]any{hash[:]}, &tokenHash, &usedMS, &expiresMS, &person.Terms, &person.Name, &role)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return Actor{}, ErrUnauthorized
@@ -97,12 +97,12 @@ func (s Sessions) Find(ctx context.Context, id Token, used bool) (Actor, error) 
 		return Actor{}, fmt.Errorf("find session: %w", err)
 	}
 	now := s.DB.Now().UnixMilli()
-	if now >= expiresMS || now >= usedMS+SessionIdle.Milliseconds() || person.Issuer != "" && person.Issuer != s.Issuer {
+	if now >= expiresMS || now >= usedMS+SessionIdle.Milliseconds() || person.Terms != "" && person.Terms != s.Terms {
 		return Actor{}, ErrUnauthorized
 	}
 	person.Role = Role(role)
 	actor := person.Actor("")
-	if person.Issuer == "" {
+	if person.Terms == "" {
 		op, err := s.byHash(ctx, TokenHash(tokenHash))
 		if err != nil {
 			return Actor{}, err
@@ -124,7 +124,7 @@ func (s Sessions) Find(ctx context.Context, id Token, used bool) (Actor, error) 
 // revoke ends the sessions of a person.
 func (s Sessions) revoke(ctx context.Context, by Actor, person string) error {
 	err := s.DB.Change(ctx, by.Entry("session.revoke", personPrefix+person), func(tx *store.Tx) error {
-		rows, err := tx.Exec(`DELETE FROM console_sessions WHERE person = $1 AND issuer <> ''`, person)
+		rows, err := tx.Exec(`DELETE FROM console_sessions WHERE person = $1 AND terms <> ''`, person)
 		if err == nil && rows == 0 {
 			return ErrNotFound
 		}

@@ -94,9 +94,9 @@ func testSessions(t *testing.T, location string) {
 			t.Errorf("%d records, %v", len(records), err)
 		}
 	})
-	t.Run("a person's ends with the provider", func(t *testing.T) {
-		person := auth.Person{Issuer: "https://login.example.com", Subject: "7", Name: "ann", Role: auth.Approver}
-		theirs := auth.Sessions{Operators: operators, Issuer: person.Issuer}
+	t.Run("a person's ends with its terms", func(t *testing.T) {
+		person := auth.Person{Issuer: "https://login.example.com", Subject: "7", Name: "ann", Terms: "one", Role: auth.Approver}
+		theirs := auth.Sessions{Operators: operators, Terms: person.Terms}
 		id, err := theirs.OpenPerson(t.Context(), person, "192.0.2.1:1", "")
 		if err != nil {
 			t.Fatal(err)
@@ -105,9 +105,9 @@ func testSessions(t *testing.T, location string) {
 		if want := (auth.Actor{Name: "oidc:ann", Role: auth.Approver}); err != nil || !cmp.Equal(got, want) {
 			t.Errorf("%+v, %v", got, err)
 		}
-		for _, issuer := range []string{"", "https://evil.example.com"} {
-			if _, err := (auth.Sessions{Operators: operators, Issuer: issuer}).Find(t.Context(), id, true); !errors.Is(err, auth.ErrUnauthorized) {
-				t.Errorf("provider %q: %v", issuer, err)
+		for _, terms := range []string{"", "other"} {
+			if _, err := (auth.Sessions{Operators: operators, Terms: terms}).Find(t.Context(), id, true); !errors.Is(err, auth.ErrUnauthorized) {
+				t.Errorf("terms %q: %v", terms, err)
 			}
 		}
 		if err := operators.Revoke(t.Context(), by, "oidc:ann"); err != nil {

@@ -88,7 +88,7 @@ func (p *Provider) person(subject string, claims map[string]any) (auth.Person, e
 		// Whoever may enter any address could enter that of another person.
 		return auth.Person{}, fmt.Errorf("%w: %s has not verified the address %s", auth.ErrLogin, p.host, name)
 	}
-	person := auth.Person{Issuer: p.cfg.Issuer, Subject: subject, Name: name}
+	person := auth.Person{Issuer: p.cfg.Issuer, Subject: subject, Name: name, Terms: p.terms}
 	for _, value := range valuesOf(claims[p.cfg.RoleClaim]) {
 		person.Role = max(person.Role, p.cfg.Roles[value])
 	}

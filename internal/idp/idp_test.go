@@ -68,7 +68,7 @@ func TestTheClaimsSayWhoAndWhat(t *testing.T) {
 	} {
 		i.Claims = map[string]any{"sub": "auth0|42", "groups": c.groups}
 		got, err := login(t, p)
-		if want := (auth.Person{Issuer: i.URL, Subject: "auth0|42", Name: "auth0|42", Role: c.want}); err != nil || got != want {
+		if want := (auth.Person{Issuer: i.URL, Subject: "auth0|42", Name: "auth0|42", Terms: p.Terms(), Role: c.want}); err != nil || got != want {
 			t.Errorf("%v: %+v, %v", c.groups, got, err)
 		}
 	}
@@ -78,6 +78,34 @@ func TestTheClaimsSayWhoAndWhat(t *testing.T) {
 		if !errors.Is(err, auth.ErrNoRole) || got.Role != auth.NoRole || got.Name != "1" || !strings.Contains(err.Error(), "groups of 1 has none of rule, run, ship, watch") {
 			t.Errorf("%v: %+v, %v", groups, got, err)
 		}
+	}
+}
+
+func TestTermsAreWhatARoleComesOf(t *testing.T) {
+	cfg := idp.Config{Issuer: "https://login.example.com", ClientID: "ota", Roles: roles}
+	first, again := provider(t, cfg), provider(t, cfg)
+	if first.Terms() != again.Terms() || first.Terms() == "" {
+		t.Errorf("%q and %q", first.Terms(), again.Terms())
+	}
+	for name, change := range map[string]func(*idp.Config){
+		"another provider": func(c *idp.Config) { c.Issuer = "https://login.example.org" },
+		"another client":   func(c *idp.Config) { c.ClientID = "ota2" },
+		"another name":     func(c *idp.Config) { c.NameClaim = "email" },
+		"another claim":    func(c *idp.Config) { c.RoleClaim = "roles" },
+		"a role less":      func(c *idp.Config) { c.Roles = map[string]auth.Role{"watch": auth.Viewer} },
+		"another role": func(c *idp.Config) {
+			c.Roles = map[string]auth.Role{"watch": auth.Viewer, "ship": auth.Publisher, "run": auth.Approver, "rule": auth.Viewer}
+		},
+	} {
+		other := cfg
+		change(&other)
+		if provider(t, other).Terms() == first.Terms() {
+			t.Errorf("%s: the same terms", name)
+		}
+	}
+	cfg.Secret, cfg.Scopes = "renewed", []string{"groups"}
+	if provider(t, cfg).Terms() != first.Terms() {
+		t.Error("a renewed secret changes the terms")
 	}
 }
 

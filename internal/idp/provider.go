@@ -2,6 +2,8 @@ package idp
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-json-experiment/json"
 	"golang.org/x/oauth2"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
@@ -34,6 +37,7 @@ type Provider struct {
 	cfg      Config
 	host     string
 	redirect string
+	terms    string
 	client   *http.Client
 
 	mu     sync.Mutex
@@ -69,7 +73,7 @@ func New(cfg Config, redirect string) (*Provider, error) {
 		return nil, fmt.Errorf("%w: %v", ErrConfig, err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	return &Provider{cfg: cfg, host: issuer.Host, redirect: redirect, client: &http.Client{
+	return &Provider{cfg: cfg, host: issuer.Host, redirect: redirect, terms: cfg.terms(), client: &http.Client{
 		Transport: bounded{transport}, Timeout: timeout,
 		// A code and a secret go where the provider's document says, and nowhere on.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -79,8 +83,19 @@ func New(cfg Config, redirect string) (*Provider, error) {
 // Host is what people know the provider by.
 func (p *Provider) Host() string { return p.host }
 
-// Issuer is the provider's name.
-func (p *Provider) Issuer() string { return p.cfg.Issuer }
+// Terms tells the configurations apart that a role can come of: the provider,
+// the claims, and who is what. A session lasts no longer than what it was opened
+// on, so that whoever takes a role away here need not wait for its end.
+func (p *Provider) Terms() string { return p.terms }
+
+func (c Config) terms() string {
+	raw, err := json.Marshal([]any{c.Issuer, c.ClientID, c.NameClaim, c.RoleClaim, c.Roles}, json.Deterministic(true))
+	if err != nil { // texts and numbers
+		panic(fmt.Sprintf("idp: encode a configuration: %v", err))
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:16])
+}
 
 // discover asks the provider once what it is, and again if it did not answer.
 func (p *Provider) discover(ctx context.Context) (*discovered, error) {
