@@ -49,7 +49,7 @@ func TestOneConnectionTooManyIsToldSo(t *testing.T) {
 			conns = append(conns, held(t, s.Server.PlainAddr().String(), 4)...)
 			// At twice the bound nothing is answered.
 			conn := held(t, s.Server.PlainAddr().String(), 1)[0]
-			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
 			fmt.Fprint(conn, "GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
 			if n, err := io.Copy(io.Discard, conn); n != 0 || isTimeout(err) {
 				t.Errorf("answered with %d bytes, %v", n, err)
@@ -57,7 +57,7 @@ func TestOneConnectionTooManyIsToldSo(t *testing.T) {
 			for _, conn := range conns {
 				conn.Close()
 			}
-			for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 				status, _, err := fresh(t, s, s.URL)
 				if status == http.StatusNotFound {
 					break
