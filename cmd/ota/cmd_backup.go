@@ -21,13 +21,17 @@ import (
 	"github.com/secure-ota/secure-ota/repository"
 )
 
-// errNoDatabase refuses a directory that is none of a server, or of one whose
-// database is elsewhere.
-var errNoDatabase = errors.New("there is no database in it")
+// Refusals of a directory that is none of a server, and of one whose database is
+// elsewhere. The latter may hold an old database, of before it was moved.
+var (
+	errNoDatabase = errors.New("there is no database in it")
+	errElsewhere  = errors.New("the database is elsewhere")
+)
 
 type backupOptions struct {
 	env        *env.Env
 	data       string
+	storage    storage
 	passphrase *passphrase.Source
 	noSecrets  bool
 	link       bool
@@ -72,6 +76,12 @@ func (o *backupOptions) run(ctx context.Context, name string) (err error) {
 	if err := checkDir(data); err != nil {
 		return err
 	}
+	if err := o.storage.fillFor(o.env, data); err != nil {
+		return err
+	}
+	if o.storage.database != "" {
+		return fmt.Errorf("back up %s: %w", data, errElsewhere)
+	}
 	if _, err := os.Stat(filepath.Join(data, repository.DatabaseName)); err != nil {
 		return fmt.Errorf("back up %s: %w: %w", data, errNoDatabase, err)
 	}
@@ -85,7 +95,7 @@ func (o *backupOptions) run(ctx context.Context, name string) (err error) {
 			options.Secrets = backup.SecretsPlain
 		}
 	}
-	repo, err := repository.Open(ctx, repository.Config{Dir: data})
+	repo, err := repository.Open(ctx, repository.Config{Dir: data, Blobs: o.storage.blobs})
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ func onlineHints() []hint.Entry {
 		{Err: repository.ErrMoved, Hint: "end the servers of the source, make a new empty target, and migrate again"},
 		{Err: auth.ErrOtherSecret, Hint: "copy the directory secrets of a replica that works, with its modes: docs/operations-storage.md"},
 		{Err: errUnsound, Hint: "restore what is damaged from a backup; ota fsck --repair removes harmless leftovers"},
+		{Err: errElsewhere, Hint: "server.json of the home or OTA_DATABASE says so: back it up with pg_dump and a copy of secrets, or by ota migrate into a directory"},
 		{Err: errNoDatabase, Hint: "correct --data; a server on PostgreSQL is backed up with pg_dump and a copy of its secrets, or by ota migrate into a directory"},
 		{Err: backup.ErrIncomplete, Hint: "it was cut off while it was made or carried: use another backup; nothing was restored"},
 		{Err: backup.ErrDamaged, Hint: "use another backup; nothing was restored"},

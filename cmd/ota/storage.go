@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -78,6 +79,40 @@ func (s *storage) fill(e *env.Env, c home.ServerConfig) error {
 		return exit.Usagef("the database is not the URL of a PostgreSQL database: want postgres://USER@HOST/NAME")
 	}
 	return nil
+}
+
+// fillFor is fill for a data directory, with the configuration of the home if
+// that speaks of it, by whatever name: under another one, the database that was
+// there before a move would be taken for the one in use.
+func (s *storage) fillFor(e *env.Env, data string) error {
+	h, err := e.HomeIfAny()
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		return s.fill(e, home.ServerConfig{})
+	}
+	c, err := h.ServerConfig()
+	if err != nil {
+		return err
+	}
+	if !sameDir(c.Data, data) {
+		c = home.ServerConfig{}
+	}
+	return s.fill(e, c)
+}
+
+// sameDir reports whether two names lead to one directory, whether it exists or
+// not.
+func sameDir(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	if errA == nil && errB == nil {
+		return os.SameFile(infoA, infoB)
+	}
+	absA, errA := filepath.Abs(a)
+	absB, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && absA == absB
 }
 
 // check refuses a password where others can read it.

@@ -134,7 +134,6 @@ func newClient(l home.Login) (*api.Client, error) {
 // open opens the data directory with the settings of the home, if there is one.
 func (t *target) open(ctx context.Context) (*api.Local, error) {
 	cfg := api.LocalConfig{Dir: t.data, Create: t.create, User: userName()}
-	var config home.ServerConfig
 	h, err := t.env.HomeIfAny()
 	if err != nil {
 		return nil, err
@@ -145,11 +144,8 @@ func (t *target) open(ctx context.Context) (*api.Local, error) {
 			return nil, err
 		}
 		cfg.Vendor, cfg.PublicURL = h.Vendor(), c.PublicURL
-		if c.Data == t.data { // else it speaks of another one
-			config = c
-		}
 	}
-	if err := t.storage.fill(t.env, config); err != nil {
+	if err := t.storage.fillFor(t.env, t.data); err != nil {
 		return nil, err
 	}
 	cfg.Database, cfg.Blobs = t.storage.database, t.storage.blobs
