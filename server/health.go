@@ -25,6 +25,7 @@ const (
 // memory: whoever asks costs the database nothing.
 type health struct {
 	stored    atomic.Bool      // the database answered the last probe
+	writable  atomic.Bool      // and stores what it is given
 	refreshed func() time.Time // as fleet.Fleet.Refreshed
 	now       func() time.Time
 }
@@ -33,12 +34,24 @@ type health struct {
 func (s *Server) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	_, err := s.repository.Store().Generation(ctx)
+	db := s.repository.Store()
+	_, err := db.Generation(ctx)
 	switch was := s.health.stored.Swap(err == nil); {
 	case was && err != nil:
 		s.cfg.Log.Error("server: the database does not answer; devices are answered from memory", "error", err)
 	case !was && err == nil:
 		s.cfg.Log.Info("server: the database answers")
+	}
+	if err != nil { // which is said already
+		s.health.writable.Store(false)
+		return nil
+	}
+	err = db.Writable(ctx)
+	switch was := s.health.writable.Swap(err == nil); {
+	case was && err != nil:
+		s.cfg.Log.Error("server: the database stores nothing; reports and changes are refused until it does: free disk space, or see who holds its lock", "error", err)
+	case !was && err == nil:
+		s.cfg.Log.Info("server: the database stores what it is given")
 	}
 	return nil
 }
@@ -50,13 +63,14 @@ func (h *health) age() time.Duration { return h.now().Sub(h.refreshed()) }
 type readiness struct {
 	Ready    bool `json:"ready"`
 	Database bool `json:"database"` // it answers
+	Writable bool `json:"writable"` // and stores what it is given
 	Snapshot bool `json:"snapshot"` // what devices are answered from is what it holds
 }
 
 // ready says whether everything works.
 func (h *health) ready() readiness {
-	r := readiness{Database: h.stored.Load(), Snapshot: h.age() <= freshSnapshot}
-	r.Ready = r.Database && r.Snapshot
+	r := readiness{Database: h.stored.Load(), Writable: h.writable.Load(), Snapshot: h.age() <= freshSnapshot}
+	r.Ready = r.Database && r.Writable && r.Snapshot
 	return r
 }
 

@@ -35,6 +35,7 @@ func (s *Server) sources() metrics.Sources {
 		Rollouts:    s.rolloutCounts,
 		Refreshed:   s.fleet.Refreshed,
 		Stored:      s.health.stored.Load,
+		Writable:    s.health.writable.Load,
 		Audit:       s.auditState,
 		Connections: func() int { return s.connections.count() },
 		Room:        func() (int64, error) { return blob.DiskFree(s.cfg.Dir) },

@@ -168,7 +168,7 @@ func TestHealthSaysWhatIsNotWell(t *testing.T) {
 			}
 		}
 	}
-	wants(200, 200, 200, `{"ready":true,"database":true,"snapshot":true}`)
+	wants(200, 200, 200, `{"ready":true,"database":true,"writable":true,"snapshot":true}`)
 	if err := s.Repository().Store().Close(); err != nil { // as if the database had gone
 		t.Fatal(err)
 	}
@@ -177,11 +177,11 @@ func TestHealthSaysWhatIsNotWell(t *testing.T) {
 			break
 		}
 	}
-	wants(200, 503, 200, `{"ready":false,"database":false,"snapshot":true}`)
+	wants(200, 503, 200, `{"ready":false,"database":false,"writable":false,"snapshot":true}`)
 	later.Store(int64(14 * time.Minute))
-	wants(200, 503, 200, `{"ready":false,"database":false,"snapshot":false}`)
+	wants(200, 503, 200, `{"ready":false,"database":false,"writable":false,"snapshot":false}`)
 	later.Store(int64(16 * time.Minute))
-	wants(200, 503, 503, `{"ready":false,"database":false,"snapshot":false}`)
+	wants(200, 503, 503, `{"ready":false,"database":false,"writable":false,"snapshot":false}`)
 	_, got := ask(t, http.DefaultClient, "GET", monitor+"/metrics")
 	if !strings.Contains(got, "\nota_store_up 0\n") {
 		t.Error("the metrics know nothing of it")

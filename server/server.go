@@ -97,6 +97,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.management = api.NewService(managed)
 	s.health = &health{refreshed: s.fleet.Refreshed, now: s.cfg.Now}
 	s.health.stored.Store(true) // the fleet was just read from it
+	s.health.writable.Store(true)
 	s.metrics = metrics.New(s.cfg.Version, s.sources())
 	s.connections = newConnections(s.cfg, s.metrics)
 	s.repository.Store().Observe(s.metrics.Stored)

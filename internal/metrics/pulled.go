@@ -42,6 +42,7 @@ type Sources struct {
 	Rollouts    func(context.Context) ([]Rollout, error)  // all of them
 	Refreshed   func() time.Time                          // when the snapshot was last known to be what the database holds
 	Stored      func() bool                               // the database answered when it was last asked
+	Writable    func() bool                               // and stores what it is given
 	Audit       func(context.Context) (AuditState, error) //
 	Connections func() int                                // that are open
 	Room        func() (free int64, err error)            // bytes of the disk under the data directory
@@ -73,6 +74,9 @@ func (p *pulled) write(w io.Writer) {
 	}
 	if s.Stored != nil {
 		gauge(w, "ota_store_up", "1: the database answered when it was last asked", truth(s.Stored()))
+	}
+	if s.Writable != nil {
+		gauge(w, "ota_store_writable", "1: the database stores what it is given", truth(s.Writable()))
 	}
 	if s.Connections != nil {
 		gauge(w, "ota_connections_open", "connections of devices and operators", float64(s.Connections()))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -21,15 +22,16 @@ const maxBatch = 64
 // waiting behind it commits for all. A commit is a sync, and a sync costs
 // hundreds of times what a change does.
 type writer struct {
-	engine   engine
-	patience time.Duration
-	gate     *gate
-	db       *sql.DB  // of one connection
-	session  *session // on it; nil: it was lost
-	waiting  atomic.Int32
-	mu       sync.Mutex
-	batch    *batch
-	commits  int // so far
+	engine    engine
+	patience  time.Duration
+	gate      *gate
+	condition condition
+	db        *sql.DB  // of one connection
+	session   *session // on it; nil: it was lost
+	waiting   atomic.Int32
+	mu        sync.Mutex
+	batch     *batch
+	commits   int // so far
 }
 
 func newWriter(e engine, db *sql.DB, s *session) *writer {
@@ -46,6 +48,8 @@ type batch struct {
 	end       context.CancelCauseFunc
 	watch     *watch // of each answer
 	size      int
+	kept      int   // changes that are in it
+	full      error // why one that failed could not be stored
 	broken    error // why the transaction as a whole is lost
 	committed chan struct{}
 	err       error // of the commit; valid once committed is closed
@@ -135,6 +139,7 @@ func (w *writer) join(ctx context.Context) (*batch, error) {
 	if err := w.begin(ctx); err != nil {
 		err = explain(w.engine, err)
 		w.gate.shut(err)
+		w.condition.note(err)
 		return nil, fmt.Errorf("begin change: %w", err)
 	}
 	w.batch = w.newBatch(ctx)
@@ -209,6 +214,9 @@ func (w *writer) leave(b *batch) {
 	w.batch = nil
 	w.commits++
 	b.commit()
+	if err := cmp.Or(b.err, b.full); err != nil || b.kept > 0 { // else nothing was to be stored
+		w.condition.note(err)
+	}
 	close(b.committed)
 }
 
@@ -261,13 +269,18 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 	if tx.failed != nil && (err == nil || errors.Is(err, NoChange)) {
 		err = tx.failed // f ignored it; the database may not have
 	}
+	if cannotStore(tx.failed) {
+		b.full = tx.failed
+	}
 	if err == nil {
 		err = b.exec(`RELEASE change`)
 	}
 	if err != nil {
 		b.undo(err)
+		return err
 	}
-	return err
+	b.kept++
+	return nil
 }
 
 func (b *batch) undo(cause error) {
