@@ -3,6 +3,8 @@ package server_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -55,10 +57,17 @@ func smallDisk(t *testing.T) (dir string, fill func() (free func())) {
 // is room again. A server that is started meanwhile does the same.
 func TestAFullDiskIsToldAndHeals(t *testing.T) {
 	dir, fill := smallDisk(t)
-	s := otatest.New(t, otatest.Options{Config: func(c *server.Config) { c.Dir, c.Blobs = dir, "" }})
+	var log lockedBuffer
+	s := otatest.New(t, otatest.Options{Config: func(c *server.Config) {
+		c.Dir, c.Blobs, c.Log = dir, "", slog.New(slog.NewTextHandler(&log, nil))
+	}})
 	image := bytes.Repeat([]byte("firmware"), 20_000)
 	release := s.Publish("1.0.0", image)
 	steady, reporter := s.Device("dev-steady"), s.Device("dev-reporter")
+	var others []server.Provisioning
+	for i := range 80 {
+		others = append(others, s.Device(fmt.Sprintf("dev-%d", i)))
+	}
 	if answer := checkIn(t, s, steady, 1); answer.ManifestHash != release.ManifestHash {
 		t.Fatalf("offered is %s", answer.ManifestHash)
 	}
@@ -90,6 +99,14 @@ func TestAFullDiskIsToldAndHeals(t *testing.T) {
 	})
 	if err := atOnce(t, "a report", func() error { return reported(http.StatusServiceUnavailable) }); err != nil {
 		t.Errorf("a report on a full disk: %v", err)
+	}
+	for _, device := range others {
+		if status, err := report(t, s, device, 1); err != nil || status != http.StatusServiceUnavailable {
+			t.Fatalf("a report on a full disk: status %d, %v", status, err)
+		}
+	}
+	if lines := strings.Count(log.String(), "not stored"); lines == 0 || lines > 60 {
+		t.Errorf("%d lines in the log, which may be on that disk", lines)
 	}
 	if answer := checkIn(t, s, steady, 2); answer.ManifestHash != release.ManifestHash {
 		t.Errorf("a check on a full disk is offered %s", answer.ManifestHash)

@@ -9,17 +9,23 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/secure-ota/secure-ota/internal/api"
 	"github.com/secure-ota/secure-ota/internal/auth"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/internal/idp"
+	"github.com/secure-ota/secure-ota/internal/logging"
 	"github.com/secure-ota/secure-ota/internal/metrics"
 	"github.com/secure-ota/secure-ota/internal/periodic"
 	"github.com/secure-ota/secure-ota/internal/protocol/native"
 	"github.com/secure-ota/secure-ota/internal/rollout"
 	"github.com/secure-ota/secure-ota/repository"
 )
+
+// deviceRecords is how many records of the same words devices bring into the log
+// in a minute: enough to see what it is, and never what fills a disk.
+const deviceRecords = 60
 
 // A Server serves one data directory. Close it, unless Run was called, which
 // does.
@@ -80,8 +86,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.agree(ctx); err != nil {
 		return err
 	}
+	ofDevices := logging.Damped(s.cfg.Log, deviceRecords, time.Minute)
 	s.rollouts, err = rollout.Open(ctx, fleet.Config{
-		Repository: s.repository, Masters: auth.OpenMasters(secrets), Retry: s.cfg.Retry, Log: s.cfg.Log, Now: s.cfg.Now,
+		Repository: s.repository, Masters: auth.OpenMasters(secrets), Retry: s.cfg.Retry, Log: ofDevices, Now: s.cfg.Now,
 	})
 	if err != nil {
 		return err
@@ -102,7 +109,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.connections = newConnections(s.cfg, s.metrics)
 	s.repository.Store().Observe(s.metrics.Stored)
 	s.device = native.New(native.Config{
-		Fleet: s.fleet, Repository: s.repository, Log: s.cfg.Log, Now: s.cfg.Now, Stall: s.cfg.Stall, Metrics: s.metrics,
+		Fleet: s.fleet, Repository: s.repository, Log: ofDevices, Now: s.cfg.Now, Stall: s.cfg.Stall, Metrics: s.metrics,
 	})
 	s.handler = s.routes()
 	if err := s.firstToken(ctx); err != nil {
