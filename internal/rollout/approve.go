@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/secure-ota/secure-ota/internal/auth"
@@ -18,11 +19,11 @@ func (r *row) second(tx *store.Tx, by auth.Actor) error {
 		return fmt.Errorf("%w: %s is its author", ErrAuthor, by.Name)
 	}
 	for _, pair := range [][2]string{{author, by.Name}, {approver, r.createdBy}} {
-		maker, err := makerOf(tx, pair[1])
+		makers, err := makersOf(tx, pair[1])
 		if err != nil {
 			return err
 		}
-		if maker == pair[0] {
+		if slices.Contains(makers, pair[0]) {
 			return fmt.Errorf("%w: %s made the token of %s; tokens that are to check each other are made by a third one, or on the server", ErrAuthor, pair[0], person(pair[1]))
 		}
 	}
@@ -35,16 +36,27 @@ func person(actor string) string {
 	return name
 }
 
-// makerOf returns the person who made an actor's token; empty: it has none.
-func makerOf(tx *store.Tx, actor string) (string, error) {
-	token, ok := strings.CutPrefix(actor, "token:")
-	if !ok {
-		return "", nil
+// maxMakers bounds how far back makersOf looks. Names that were given again can
+// make a circle.
+const maxMakers = 32
+
+// makersOf returns the person who made an actor's token, the one who made the
+// token with which that was done, and so on: whoever makes a token that makes a
+// token has seen both secrets.
+func makersOf(tx *store.Tx, actor string) (makers []string, err error) {
+	for range maxMakers {
+		token, ok := strings.CutPrefix(actor, "token:")
+		if !ok {
+			return makers, nil
+		}
+		err := tx.Get(`SELECT created_by FROM operator_tokens WHERE name = $1`, []any{token}, &actor)
+		if errors.Is(err, store.ErrNotFound) { // revoked since
+			return makers, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		makers = append(makers, person(actor))
 	}
-	var maker string
-	err := tx.Get(`SELECT created_by FROM operator_tokens WHERE name = $1`, []any{token}, &maker)
-	if errors.Is(err, store.ErrNotFound) { // revoked since
-		return "", nil
-	}
-	return person(maker), err
+	return makers, nil
 }

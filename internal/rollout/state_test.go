@@ -188,6 +188,9 @@ func TestATokenThatTheAuthorMadeIsNoSecondPerson(t *testing.T) {
 	onServer := auth.Actor{Name: "local:root", Role: auth.Administrator}
 	carol := actor("carol", onServer)
 	alias, dave := actor("carol-2", carol), actor("dave", onServer)
+	ann := auth.Person{Name: "ann@example.com", Role: auth.Administrator}.Actor("")
+	annsToken := actor("ann-ci", ann)
+	tokensToken := actor("ann-ci-2", annsToken)
 	for n, c := range []struct {
 		author, approver auth.Actor
 		second           bool
@@ -198,6 +201,12 @@ func TestATokenThatTheAuthorMadeIsNoSecondPerson(t *testing.T) {
 		{alias, dave, true},
 		{onServer, dave, false},
 		{dave, auth.Actor{Name: "local:erin", Role: auth.Administrator}, true},
+		{ann, annsToken, false},
+		{annsToken, ann, false},
+		{ann, tokensToken, false},
+		{tokensToken, ann, false},
+		{dave, tokensToken, true},
+		{ann, dave, true},
 	} {
 		name := fmt.Sprintf("r%d", n)
 		must(w.Create(t.Context(), c.author, w.spec(name, r)))(t)
