@@ -63,7 +63,7 @@ func (r *Repository) AddRelease(ctx context.Context, actor Actor, b trust.Bundle
 func (r *Repository) storedImage(ctx context.Context, m *manifest.Manifest) (Sums, error) {
 	sums, err := r.blobs.Verify(ctx, m.ImageDigest)
 	if errors.Is(err, blob.ErrDigest) { // which nobody who publishes can help
-		return Sums{}, fmt.Errorf("the stored image is damaged: remove it and upload it again: %w: %v", ErrDamaged, err)
+		return Sums{}, fmt.Errorf("the stored image is damaged: put the file in its place with ota fsck --image FILE: %w: %v", ErrDamaged, err)
 	}
 	if err == nil && sums.Size != int64(m.ImageSize) {
 		err = fmt.Errorf("%w: %d bytes, want %d", blob.ErrSize, sums.Size, m.ImageSize)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,8 +19,12 @@ import (
 // errUnsound is the verdict of a check that found problems.
 var errUnsound = errors.New("the repository is not sound")
 
+// errNoImage refuses a file that is no image of this repository.
+var errNoImage = errors.New("it is no image that is published here")
+
 func fsckCommand(e *env.Env) *cobra.Command {
 	t, repair := target{env: e}, false
+	var images []string
 	cmd := &cobra.Command{
 		Use:   "fsck",
 		Short: "Check that a data directory is sound: signatures, images, audit log",
@@ -27,20 +32,23 @@ func fsckCommand(e *env.Env) *cobra.Command {
 keyset and manifest verifies, every image hashes to what its manifest says, the audit log is
 unbroken and tells of every release. It changes nothing and may run beside a server.
 
---repair removes leftovers of uploads and publications that broke off more than a day ago. What
-else is found wants a person. Exit codes: 0 sound, 1 not sound.`,
+--repair removes leftovers of uploads and publications that broke off more than a day ago. --image
+puts a file in the place of an image that is damaged or gone: the firmware that was published, which
+is known by its hash. What else is found wants a person. Exit codes: 0 sound, 1 not sound.`,
 		Example: `  ota fsck --data /var/lib/ota
+  ota fsck --data /var/lib/ota --image firmware-2.1.0.bin
   ota fsck --data /var/lib/ota --database postgres://ota@db/ota --blobs 's3://firmware/prod?region=eu-central-1'`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return fsck(cmd.Context(), &t, repair) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return fsck(cmd.Context(), &t, repair, images) },
 	}
 	t.storage.flags(cmd)
 	cmd.Flags().StringVar(&t.data, "data", "", "data `DIR` (default: that of the home)")
 	cmd.Flags().BoolVar(&repair, "repair", false, "remove leftovers older than a day")
+	cmd.Flags().StringArrayVar(&images, "image", nil, "put `FILE` in the place of the image with its hash, if that is damaged or gone; may be repeated")
 	return cmd
 }
 
-func fsck(ctx context.Context, t *target, repair bool) (err error) {
+func fsck(ctx context.Context, t *target, repair bool, images []string) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	e := t.env
@@ -70,6 +78,11 @@ func fsck(ctx context.Context, t *target, repair bool) (err error) {
 		}
 		e.Say("removed %d leftovers", removed)
 	}
+	for _, name := range images {
+		if err := replaceImage(ctx, e, local.Repository, name); err != nil {
+			return err
+		}
+	}
 	report, err := local.Repository.Fsck(ctx)
 	if err != nil {
 		return err
@@ -79,6 +92,26 @@ func fsck(ctx context.Context, t *target, repair bool) (err error) {
 	}
 	if !report.Sound() {
 		return errUnsound
+	}
+	return nil
+}
+
+func replaceImage(ctx context.Context, e *env.Env, r *repository.Repository, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return env.AboutFile(name, err)
+	}
+	defer f.Close()
+	digest, replaced, err := r.ReplaceImage(ctx, repository.Actor{Name: "local:" + userName()}, f)
+	switch {
+	case errors.Is(err, repository.ErrNotFound):
+		return fmt.Errorf("%s: %w: no release has the image %s", name, errNoImage, digest)
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	case replaced:
+		e.Say("%s is in the place of image %s", name, digest)
+	default:
+		e.Say("image %s is sound: %s is not needed", digest, name)
 	}
 	return nil
 }
