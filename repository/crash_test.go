@@ -157,10 +157,10 @@ func TestPublishSurvivesFailedStatements(t *testing.T) {
 					t.Fatal("published")
 				}
 				wantReleases(t, r, "sensor_v1")
+				behind(t, r, `DROP TRIGGER broken_insert`)
 				if report := wantSound(t, r); len(report.Leftovers) != 1 || report.AuditRecords != 1 {
 					t.Errorf("%+v", report)
 				}
-				behind(t, r, `DROP TRIGGER broken_insert`)
 				publish(t, r, v, draft{number: 1, version: "1.0.0"})
 				if report := wantSound(t, r); len(report.Leftovers) != 0 {
 					t.Errorf("%+v", report)

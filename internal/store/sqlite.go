@@ -133,8 +133,14 @@ func (e *sqliteEngine) sentinel(err error) error {
 	return nil
 }
 
+// sqlitePrograms names what would run by itself in a database, or stands for
+// something that it is not. The migrations make none: somebody else put it there,
+// to have it run when a change is made.
+const sqlitePrograms = `SELECT type || ' ' || name || ' does not belong there' FROM sqlite_master
+	WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%' ORDER BY 1`
+
 // check asks SQLite whether every page, index, constraint and reference is
-// sound.
+// sound, and whether there is anything in it that runs.
 func (e *sqliteEngine) check(tx *Tx) (problems []string, err error) {
 	err = tx.Each(`PRAGMA integrity_check`, nil, func(scan func(...any) error) error {
 		var text string
@@ -147,6 +153,11 @@ func (e *sqliteEngine) check(tx *Tx) (problems []string, err error) {
 	if err != nil {
 		return problems, err
 	}
+	programs, err := names(tx, sqlitePrograms)
+	if err != nil {
+		return problems, err
+	}
+	problems = append(problems, programs...)
 	err = tx.Each(`SELECT "table", COUNT(*) FROM pragma_foreign_key_check GROUP BY "table"`, nil, func(scan func(...any) error) error {
 		var table string
 		var count int
