@@ -22,8 +22,9 @@ const (
 	encryptedName = "secrets.tar.age"
 )
 
-// maxManifest bounds backup.json, in bytes.
-const maxManifest = 64 << 10
+// maxManifest bounds backup.json, in bytes. It has a line for each secret that
+// stands in the backup as it is, of which there is one for each device type.
+const maxManifest = 16 << 20
 
 // Format is the version of the form of a backup.
 const Format = 1
@@ -62,7 +63,11 @@ type Manifest struct {
 }
 
 func (m Manifest) encode() ([]byte, error) {
-	return json.Marshal(m, jsontext.WithIndent("  "))
+	raw, err := json.Marshal(m, jsontext.WithIndent("  "))
+	if err == nil && len(raw) > maxManifest {
+		err = fmt.Errorf("%s would have %d bytes, more than a restore reads", manifestName, len(raw))
+	}
+	return raw, err
 }
 
 func decodeManifest(raw []byte) (Manifest, error) {

@@ -75,6 +75,9 @@ func seal(dir string, names []string, passphrase []byte, now time.Time) ([]byte,
 	if err := errors.Join(files.Close(), w.Close()); err != nil {
 		return nil, err
 	}
+	if sealed.Len() > maxSecrets {
+		return nil, fmt.Errorf("%d bytes of secrets are more than a restore reads", sealed.Len())
+	}
 	return sealed.Bytes(), nil
 }
 
