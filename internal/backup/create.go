@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
+	"github.com/secure-ota/secure-ota/internal/blob"
 	"github.com/secure-ota/secure-ota/internal/fsatomic"
 	"github.com/secure-ota/secure-ota/internal/store"
 	"github.com/secure-ota/secure-ota/manifest"
@@ -24,6 +26,9 @@ type Options struct {
 	Passphrase []byte // for SecretsEncrypted
 	Program    string // version of this program
 	Now        time.Time
+	// Free returns how many bytes can still be written below a directory. Nil:
+	// blob.DiskFree.
+	Free func(dir string) (int64, error)
 	// Progress, if not nil, is called with bytes of images copied and in all.
 	Progress func(done, total int64)
 }
@@ -46,6 +51,9 @@ type image struct {
 
 func create(ctx context.Context, repo *repository.Repository, to Sink, o Options) (m Manifest, err error) {
 	m = Manifest{Format: Format, Created: o.Now.UTC().Truncate(time.Second), Program: o.Program, Secrets: o.Secrets}
+	if err := o.room(repo.Dir()); err != nil {
+		return m, err
+	}
 	copied, err := fsatomic.TempName(filepath.Join(repo.Dir(), databaseName))
 	if err != nil {
 		return m, err
@@ -72,6 +80,36 @@ func create(ctx context.Context, repo *repository.Repository, to Sink, o Options
 		return m, err
 	}
 	return m, put(to, manifestName, raw)
+}
+
+// spare is how much of the disk the copy of the database leaves to the server
+// that writes meanwhile, in bytes.
+const spare = 16 << 20
+
+// room refuses (repository.ErrFull) where the copy of the database would fill
+// the disk of the server: what is copied first stands beside the database until
+// it is in the backup.
+func (o Options) room(dir string) error {
+	var size int64
+	for _, name := range []string{databaseName, databaseName + "-wal"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err == nil {
+			size += info.Size()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if o.Free == nil {
+		o.Free = blob.DiskFree
+	}
+	free, err := o.Free(dir)
+	if err != nil {
+		return fmt.Errorf("ask for free disk space: %w", err)
+	}
+	if free < size+spare {
+		return fmt.Errorf("%w: a copy of the database takes up to %d bytes of the server's disk for a while, %d are free, and %d stay free", repository.ErrFull, size, free, spare)
+	}
+	return nil
 }
 
 // look notes what is in the copy of the database, and returns the images that

@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/secure-ota/secure-ota/internal/backup"
+	"github.com/secure-ota/secure-ota/repository"
 )
 
 // A server of many device types has as many fleet masters. What was backed up
@@ -29,5 +31,28 @@ func TestABackupOfManySecretsIsRestored(t *testing.T) {
 	}
 	if names, err := filepath.Glob(filepath.Join(restored, "secrets", "fleet-t*")); err != nil || len(names) != types {
 		t.Errorf("%d of %d secrets, %v", len(names), types, err)
+	}
+}
+
+// A backup that would fill the disk of the server that runs is refused before
+// its first byte.
+func TestABackupDoesNotFillTheServersDisk(t *testing.T) {
+	t.Parallel()
+	s, dir := start(t)
+	info, err := os.Stat(filepath.Join(dir, "ota.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, copied := plain(), filepath.Join(t.TempDir(), "copy")
+	o.Free = func(string) (int64, error) { return info.Size(), nil }
+	to, err := backup.NewDir(copied, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Create(t.Context(), s.Server.Repository(), to, o); !errors.Is(err, repository.ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".ota-tmp-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
