@@ -144,6 +144,17 @@ func (c *cache) oldest() (digest manifest.Digest, ok bool) {
 	return digest, ok
 }
 
+// verify reads a copy, and removes one that has rotted, also of another process
+// on the same directory: that one makes a new copy when it finds none.
+func (c *cache) verify(ctx context.Context, digest manifest.Digest) {
+	_, err := c.dir.Verify(ctx, digest)
+	if !errors.Is(err, ErrDigest) && !errors.Is(err, ErrSize) {
+		return
+	}
+	c.forget(digest)
+	c.dir.Remove(digest) // what is gone is gone
+}
+
 // forget removes a copy.
 func (c *cache) forget(digest manifest.Digest) {
 	c.mu.Lock()

@@ -157,7 +157,8 @@ func (s *S3) Stat(digest manifest.Digest) (int64, error) {
 	return info.Size, nil
 }
 
-// Verify is Dir.Verify. It reads what the store has, not the copy.
+// Verify is Dir.Verify. It reads what the store has. A local copy that is not
+// the same any more is removed, so that nobody is given it.
 func (s *S3) Verify(ctx context.Context, digest manifest.Digest) (Sums, error) {
 	f, size, err := s.stream(ctx, digest)
 	if err != nil {
@@ -167,6 +168,9 @@ func (s *S3) Verify(ctx context.Context, digest manifest.Digest) (Sums, error) {
 	sums, err := sum(ctx, f, digest, size)
 	if err != nil {
 		return Sums{}, fmt.Errorf("blob %s: %w", digest, explainS3(err))
+	}
+	if s.copies != nil {
+		s.copies.verify(ctx, digest)
 	}
 	return sums, nil
 }

@@ -131,12 +131,14 @@ func (s *S3) Expire(since time.Time) (removed int, err error) {
 
 // crowded refuses one more upload than there may be.
 func (s *S3) crowded() error {
+	// The states alone: all images would be a page for each thousand, and each
+	// upload that is under way up to a part, read for every new one.
 	n := 0
-	for item, err := range s.Items() {
+	for object, err := range s.client.List(context.Background(), s.loc.prefix+uploadsName+"/") {
 		if err != nil {
-			return err
+			return fmt.Errorf("list uploads: %w", explainS3(err))
 		}
-		if item.Kind == KindUpload {
+		if s.identify(object).Kind == KindUpload {
 			n++
 		}
 	}
@@ -156,11 +158,11 @@ func (s *S3) room(size int64) error {
 		return nil
 	}
 	var used int64
-	for item, err := range s.Items() {
+	for object, err := range s.client.List(context.Background(), s.loc.prefix) {
 		if err != nil {
-			return err
+			return fmt.Errorf("list images: %w", explainS3(err))
 		}
-		switch item.Kind {
+		switch item := s.identify(object); item.Kind {
 		case KindBlob:
 			used += item.Size
 		case KindUpload: // as much as it will bring

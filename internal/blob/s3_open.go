@@ -35,11 +35,14 @@ func (s *S3) Open(digest manifest.Digest) (io.ReadSeekCloser, int64, error) {
 	case <-timeout.C:
 		return s.stream(context.Background(), digest)
 	}
+	if filling.err == nil {
+		if f, size, err := s.copies.open(digest); err == nil {
+			return f, size, nil
+		}
+	}
 	switch {
-	case filling.err == nil:
-		return s.copies.open(digest)
 	case errors.Is(filling.err, ErrNotFound), errors.Is(filling.err, ErrDigest), errors.Is(filling.err, ErrUnavailable):
 		return nil, 0, filling.err
 	}
-	return s.stream(context.Background(), digest) // it does not fit, for instance
+	return s.stream(context.Background(), digest) // it does not fit, for instance, or had to make room at once
 }
