@@ -200,14 +200,23 @@ func put(to Sink, name string, raw []byte) error {
 	return to.put(name, int64(len(raw)), func(w io.Writer) error { _, err := w.Write(raw); return err })
 }
 
-// secretFiles returns the files in a directory of secrets, by name.
+// secretFiles returns the files in a directory of secrets, by name. A secret that
+// is mounted is a link to its file: leaving it out would be noticed when it is
+// too late.
 func secretFiles(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	for _, e := range entries {
-		if e.Type().IsRegular() && plainSecret(e.Name()) {
+		if !plainSecret(e.Name()) {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode().IsRegular() {
 			names = append(names, e.Name())
 		}
 	}

@@ -39,11 +39,20 @@ type Restored struct {
 // Restore makes a data directory from a backup. The directory must be empty or
 // not there; it appears when everything in it has been checked, or not at all.
 func Restore(ctx context.Context, from Source, dir string, o RestoreOptions) (Restored, error) {
-	r, err := restore(ctx, from, filepath.Clean(dir), o)
+	r, err := restore(ctx, from, behindLinks(dir), o)
 	if err != nil {
 		return r, fmt.Errorf("restore %s: %w", dir, err)
 	}
 	return r, nil
+}
+
+// behindLinks returns the directory that a name leads to: renaming to a link
+// would replace the link, and leave what it leads to empty.
+func behindLinks(dir string) string {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		return real
+	}
+	return filepath.Clean(dir)
 }
 
 func restore(ctx context.Context, from Source, dir string, o RestoreOptions) (r Restored, err error) {

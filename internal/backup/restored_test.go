@@ -2,6 +2,8 @@ package backup_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/secure-ota/secure-ota/internal/audit"
@@ -9,6 +11,7 @@ import (
 	"github.com/secure-ota/secure-ota/internal/backup"
 	"github.com/secure-ota/secure-ota/internal/fleet"
 	"github.com/secure-ota/secure-ota/otatest"
+	"github.com/secure-ota/secure-ota/repository"
 	"github.com/secure-ota/secure-ota/server"
 	"github.com/secure-ota/secure-ota/trust"
 )
@@ -177,5 +180,48 @@ func TestNewerKeysThanTheBackupKnowsAreRefused(t *testing.T) {
 	old := serveFleet(t, serve(t, dir), dir)
 	if _, err := trust.OpenCheckRequest(sealed, old.Sender("192.0.2.1:1").UpKey); !errors.Is(err, trust.ErrBadMAC) {
 		t.Errorf("under the newer keys: %v", err)
+	}
+}
+
+// A data directory may be a link to a larger disk.
+func TestALinkIsRestoredThrough(t *testing.T) {
+	s, _ := start(t)
+	dir, base := toDir(t, s.Server.Repository(), plain()), t.TempDir()
+	disk, link := filepath.Join(base, "disk"), filepath.Join(base, "ota")
+	if err := errors.Join(os.Mkdir(disk, 0o700), os.Symlink(disk, link)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Restore(t.Context(), backup.FromDir(dir), link, backup.RestoreOptions{By: operator}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(disk, repository.DatabaseName)); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link: %v, %v", info, err)
+	}
+}
+
+// Secrets that are mounted are links to their files.
+func TestSecretsThatAreLinksAreBackedUp(t *testing.T) {
+	s, data := start(t)
+	secrets := filepath.Join(data, repository.SecretsName)
+	entries, err := os.ReadDir(secrets)
+	if err != nil || len(entries) == 0 {
+		t.Fatal(entries, err)
+	}
+	mounted := filepath.Join(secrets, "..data")
+	if err := os.Mkdir(mounted, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name := filepath.Join(secrets, e.Name())
+		if err := errors.Join(os.Rename(name, filepath.Join(mounted, e.Name())), os.Symlink(filepath.Join("..data", e.Name()), name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := os.ReadDir(filepath.Join(toDir(t, s.Server.Repository(), plain()), "secrets"))
+	if err != nil || len(kept) != len(entries) {
+		t.Errorf("%d of %d secrets are in the backup, %v", len(kept), len(entries), err)
 	}
 }

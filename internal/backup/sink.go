@@ -98,7 +98,12 @@ func (d *Dir) link(name, file string) bool {
 		return false
 	}
 	to := filepath.Join(d.path, filepath.FromSlash(name))
-	if d.mkdir(filepath.Dir(to)) != nil || fsatomic.OS().Link(file, to) != nil {
+	fsys := fsatomic.OS()
+	if d.mkdir(filepath.Dir(to)) != nil || fsys.Link(file, to) != nil {
+		return false
+	}
+	if fsys.SyncDir(filepath.Dir(to)) != nil { // a copy would not be safer, but says so
+		fsys.Remove(to)
 		return false
 	}
 	d.made = append(d.made, to)

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -35,8 +36,8 @@ func IsS3(location string) bool { return strings.HasPrefix(location, "s3://") }
 // those come from the environment or a file.
 func parseS3(location string) (s3Location, error) {
 	u, err := url.Parse(location)
-	if err != nil {
-		return s3Location{}, fmt.Errorf("location of images: %w", err)
+	if err != nil { // its words would repeat the location, and with it a secret that does not belong there
+		return s3Location{}, errors.New("location of images: not a URL: want s3://BUCKET/PREFIX?endpoint=URL&region=REGION; credentials do not belong there")
 	}
 	if u.User != nil {
 		return s3Location{}, fmt.Errorf("location s3://%s: credentials do not belong there, but into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a file: ?credentials=FILE", u.Host)

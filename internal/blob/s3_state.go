@@ -40,7 +40,8 @@ func (u s3State) encode() ([]byte, error) {
 }
 
 // decodeS3State strictly decodes a state. One that is damaged belongs to no
-// upload that could be continued.
+// upload that could be continued. The tail is a whole part where that could not
+// be sent.
 func decodeS3State(raw []byte) (s3State, error) {
 	line, tail, found := bytes.Cut(raw, []byte{'\n'})
 	var u s3State
@@ -51,7 +52,7 @@ func decodeS3State(raw []byte) (s3State, error) {
 		return s3State{}, fmt.Errorf("%w: its state is damaged: %v", ErrNoUpload, err)
 	}
 	parts := int64(len(u.ETags))
-	if u.Format != s3StateFormat || u.Size < 1 || u.Size > manifest.MaxImageSize || u.Offset > u.Size || len(tail) >= partSize ||
+	if u.Format != s3StateFormat || u.Size < 1 || u.Size > manifest.MaxImageSize || u.Offset > u.Size || len(tail) > partSize ||
 		parts > 0 && u.UploadID == "" || parts > (u.Size+partSize-1)/partSize || u.Offset != min(parts*partSize, u.Size)+int64(len(tail)) {
 		return s3State{}, fmt.Errorf("%w: its state is damaged: byte %d of %d", ErrNoUpload, u.Offset, u.Size)
 	}

@@ -10,6 +10,7 @@ func FuzzS3State(f *testing.F) {
 	for _, u := range []s3State{
 		{Format: s3StateFormat, Size: 10},
 		{Format: s3StateFormat, Size: 10, Offset: 3, tail: []byte("abc")},
+		{Format: s3StateFormat, Size: 3 * partSize, Offset: 2 * partSize, UploadID: "id", ETags: []string{"a"}, tail: make([]byte, partSize)},
 		{Format: s3StateFormat, Size: 2*partSize + 5, Offset: 2*partSize + 5, UploadID: "id", ETags: []string{"a", "b", "c"}},
 	} {
 		raw, err := u.encode()

@@ -372,7 +372,7 @@ func TestAnObjectThatRottedIsNotHandedOut(t *testing.T) {
 func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 	location := s3.Bucket(t)
 	for wrong, want := range map[string]string{
-		"s3://": "want s3://BUCKET", "s3://b?colour=red": `"colour" is not known`, "s3://b?endpoint=host": "endpoint", "s3://key:" + s3.SecretKey + "@b": "credentials do not belong there",
+		"s3://": "want s3://BUCKET", "s3://b?colour=red": `"colour" is not known`, "s3://b?endpoint=host": "endpoint", "s3://key:" + s3.SecretKey + "@b": "credentials do not belong there", "s3://key:a/" + s3.SecretKey + "@b": "credentials do not belong there",
 		"s3://b?cache_mib=-1": "cache_mib", strings.Replace(location, "s3://", "s3://not-", 1): "does not exist",
 		location + "&credentials=/nonexistent": "",
 	} {
@@ -385,4 +385,50 @@ func TestOpenS3SaysWhatIsWrong(t *testing.T) {
 	if _, err := blob.OpenS3(t.Context(), location, blob.S3Config{}); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a wrong key: %v", err)
 	}
+}
+
+// A part that cannot be sent takes nothing with it: what was acknowledged is
+// there, and the upload goes on behind it.
+func TestAPartThatIsNotSentLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := openS3(t, s3.Bucket(t), blob.S3Config{})
+	data, digest := large(t, 25<<20)
+	if _, err := s.Upload(t.Context(), digest, int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged, err := s.Append(t.Context(), digest, 0, bytes.NewReader(data[:12<<20]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	acknowledged, err = s.Append(ctx, digest, acknowledged, &fillsAPart{bytes.NewReader(data[acknowledged:]), cancel, 3 << 20})
+	if err == nil {
+		t.Fatal("the part was sent")
+	}
+	state, err := s.Upload(t.Context(), digest, int64(len(data)))
+	if err != nil || state.Offset != acknowledged {
+		t.Fatalf("acknowledged are %d bytes, there are %d, %v", acknowledged, state.Offset, err)
+	}
+	if _, err := s.Append(t.Context(), digest, state.Offset, bytes.NewReader(data[state.Offset:])); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Finish(t.Context(), digest); err != nil {
+		t.Error(err)
+	}
+}
+
+// fillsAPart ends the request with the byte that fills a part.
+type fillsAPart struct {
+	r      io.Reader
+	cancel func()
+	left   int
+}
+
+// Read implements io.Reader.
+func (f *fillsAPart) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if f.left -= n; f.left <= 0 {
+		f.cancel()
+	}
+	return n, err
 }

@@ -236,3 +236,55 @@ func checkTamperingWithTheTableIsFound(t *testing.T, fresh kind) {
 		}
 	}
 }
+
+// Whoever can write the database and has no key must not have the server sign
+// what he wrote.
+func TestARewrittenLogIsNotSigned(t *testing.T) { onEach(t, checkARewrittenLogIsNotSigned) }
+
+func checkARewrittenLogIsNotSigned(t *testing.T, newDatabase kind) {
+	db, key := openAt(t, newDatabase(t)), auditKey(t)
+	change := func() {
+		t.Helper()
+		if err := db.Change(t.Context(), entry, touch("a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change()
+	if raw, err := db.Checkpoint(t.Context(), key, 1, 0); raw == nil || err != nil {
+		t.Fatal(err)
+	}
+	forged, err := audit.Follow(audit.Record{}, time.Now(), audit.Entry{Actor: "mallory", Action: "forged.one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.ChangeUnaudited(t.Context(), func(tx *Tx) error {
+		_, err := tx.Exec(`UPDATE audit_records SET time_ms = $1, actor = $2, action = $3, hash = $4 WHERE seq = 1`,
+			forged.Time.UnixMilli(), forged.Actor, forged.Action, forged.Hash[:])
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change() // on top of the forged one: a chain without a break
+	if raw, err := db.Checkpoint(t.Context(), key, 1, 0); raw != nil || !errors.Is(err, ErrDamaged) {
+		t.Errorf("%d bytes signed, %v", len(raw), err)
+	}
+}
+
+func TestAClockThatWasSetBackStopsNoCheckpoints(t *testing.T) {
+	db, key := openAt(t, newPath(t)), auditKey(t)
+	now := time.Now()
+	at := func(when time.Time) []byte {
+		t.Helper()
+		db.Now = func() time.Time { return when }
+		err := db.Change(t.Context(), entry, touch("a"))
+		raw, err2 := db.Checkpoint(t.Context(), key, 1000, time.Minute)
+		if err = errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	if at(now.Add(10*365*24*time.Hour)) == nil || at(now) == nil {
+		t.Error("nothing is signed until the clock is where it was")
+	}
+}

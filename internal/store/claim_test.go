@@ -64,3 +64,25 @@ func TestOneReplicaHoldsAClaim(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A connection that is lost takes its claims along, whoever finds that out.
+func TestALostConnectionHoldsNoClaims(t *testing.T) {
+	db, err := Open(t.Context(), postgres.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	e := db.engine.(*postgresEngine)
+	if _, err := e.claim(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	release, err := e.claim(t.Context(), "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.claims.session.close() // as if the server had gone
+	release()
+	if _, err := e.claim(t.Context(), "one"); err != nil {
+		t.Errorf("claimed again: %v", err)
+	}
+}

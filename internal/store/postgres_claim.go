@@ -47,7 +47,7 @@ func (c *postgresClaims) take(ctx context.Context, e *postgresEngine, name strin
 			if c.session, err = newSession(ctx, c.db); err != nil {
 				return false, err
 			}
-			c.held, fresh = map[string]bool{}, true // what was held went with the connection
+			c.held, fresh = map[string]bool{}, true
 		}
 		err = c.session.queryRow(ctx, claimQuery, name).Scan(&got)
 		if err == nil {
@@ -57,8 +57,7 @@ func (c *postgresClaims) take(ctx context.Context, e *postgresEngine, name strin
 		if !lost {
 			return false, err
 		}
-		c.session.close()
-		c.session = nil
+		c.lose()
 		if fresh || ctx.Err() != nil {
 			return false, err
 		}
@@ -76,9 +75,14 @@ func (c *postgresClaims) release(s *session, name string) {
 	defer cancel()
 	var released bool
 	if err := s.queryRow(ctx, releaseQuery, name).Scan(&released); err != nil {
-		s.close() // and with it every claim: better none than one that nobody holds
-		c.session = nil
+		c.lose() // and with it every claim: better none than one that nobody holds
 	}
+}
+
+// lose ends the connection, and what was held by it.
+func (c *postgresClaims) lose() {
+	c.session.close()
+	c.session, c.held = nil, nil
 }
 
 func (c *postgresClaims) close() error {
