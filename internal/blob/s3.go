@@ -116,6 +116,12 @@ func (s *S3) key(digest manifest.Digest) string {
 	return s.loc.prefix + blobsName + "/" + digest.String()
 }
 
+// turnPatience is for what is asked while the database's one turn to write is
+// held. It is well below the time after which PostgreSQL takes the turn from
+// whoever is idle: another replica could then publish an image that is about to
+// be removed.
+const turnPatience = 3 * time.Second
+
 // small bounds a request that carries little.
 func small(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, smallPatience)
@@ -148,8 +154,12 @@ func (s *S3) put(ctx context.Context, digest manifest.Digest, size int64, r io.R
 
 // Stat is Dir.Stat.
 func (s *S3) Stat(digest manifest.Digest) (int64, error) {
-	ctx, cancel := small(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), turnPatience)
 	defer cancel()
+	return s.stat(ctx, digest)
+}
+
+func (s *S3) stat(ctx context.Context, digest manifest.Digest) (int64, error) {
 	info, err := s.client.Head(ctx, s.key(digest))
 	if err != nil {
 		return 0, fmt.Errorf("blob %s: %w", digest, explainS3(err))
@@ -178,11 +188,11 @@ func (s *S3) Verify(ctx context.Context, digest manifest.Digest) (Sums, error) {
 // Remove removes a blob, and the local copy. Copies of other processes go when
 // their room is needed.
 func (s *S3) Remove(digest manifest.Digest) error {
-	if _, err := s.Stat(digest); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), turnPatience)
+	defer cancel()
+	if _, err := s.stat(ctx, digest); err != nil {
 		return fmt.Errorf("remove: %w", err)
 	}
-	ctx, cancel := small(context.Background())
-	defer cancel()
 	if err := s.client.Delete(ctx, s.key(digest)); err != nil {
 		return fmt.Errorf("remove blob %s: %w", digest, explainS3(err))
 	}
