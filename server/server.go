@@ -106,6 +106,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.health.stored.Store(true) // the fleet was just read from it
 	s.health.writable.Store(true)
 	s.metrics = metrics.New(s.cfg.Version, s.sources())
+	s.boundByFiles()
 	s.connections = newConnections(s.cfg, s.metrics)
 	s.repository.Store().Observe(s.metrics.Stored)
 	s.device = native.New(native.Config{
