@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/secure-ota/secure-ota/internal/audit"
 )
 
 // A database that answers and has no room left is found out by its first
@@ -39,9 +41,18 @@ func TestWhetherChangesAreStoredIsKnown(t *testing.T) {
 	if db.writer.condition.last() == nil {
 		t.Error("a change that stored nothing passes for one that was stored")
 	}
+	if err := db.ChangeUnaudited(t.Context(), touch("a")); err != nil { // which has its row already
+		t.Fatal(err)
+	}
+	if db.writer.condition.last() == nil {
+		t.Error("a change that needs no room passes for one that any other is like")
+	}
 	limit(1 << 20)
 	if err := errors.Join(db.Writable(t.Context()), db.writer.condition.last()); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+	if log, err := db.AuditRecords(t.Context(), audit.Filter{Action: actionStores}); err != nil || len(log) != 1 {
+		t.Errorf("%v, %v in the audit log, want one record", log, err)
 	}
 	refused := errors.New("refused by a rule")
 	if err := db.Change(t.Context(), entry, func(*Tx) error { return refused }); !errors.Is(err, refused) {

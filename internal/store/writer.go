@@ -49,6 +49,7 @@ type batch struct {
 	watch     *watch // of each answer
 	size      int
 	kept      int   // changes that are in it
+	audited   bool  // one of them is in the audit log
 	full      error // why one that failed could not be stored
 	broken    error // why the transaction as a whole is lost
 	committed chan struct{}
@@ -139,7 +140,7 @@ func (w *writer) join(ctx context.Context) (*batch, error) {
 	if err := w.begin(ctx); err != nil {
 		err = explain(w.engine, err)
 		w.gate.shut(err)
-		w.condition.note(err)
+		w.condition.failed(err)
 		return nil, fmt.Errorf("begin change: %w", err)
 	}
 	w.batch = w.newBatch(ctx)
@@ -214,8 +215,10 @@ func (w *writer) leave(b *batch) {
 	w.batch = nil
 	w.commits++
 	b.commit()
-	if err := cmp.Or(b.err, b.full); err != nil || b.kept > 0 { // else nothing was to be stored
-		w.condition.note(err)
+	if err := cmp.Or(b.err, b.full); err != nil {
+		w.condition.failed(err)
+	} else if b.kept > 0 { // else nothing was to be stored
+		w.condition.stored(b.audited)
 	}
 	close(b.committed)
 }
@@ -280,6 +283,7 @@ func (b *batch) run(tx *Tx, f func(*Tx) error) error {
 		return err
 	}
 	b.kept++
+	b.audited = b.audited || tx.entry.Action != ""
 	return nil
 }
 
