@@ -56,7 +56,7 @@ machine or a network of yours (docs/operations.md).`,
   ota serve --data data --listen 127.0.0.1:0 --plain 127.0.0.1:0 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.config.OIDC, err = o.oidc.read(cmd); err != nil {
+			if o.config.OIDC, err = o.oidc.read(cmd, e.Getenv(credentialsVariable)); err != nil {
 				return err
 			}
 			return o.run(cmd.Context())

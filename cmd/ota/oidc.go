@@ -30,8 +30,9 @@ func (o *oidcOptions) flags(cmd *cobra.Command) {
 	cmd.MarkFlagsRequiredTogether("oidc-issuer", "oidc-client-id", "oidc-role")
 }
 
-// read returns what the flags say, nil if they name no provider.
-func (o *oidcOptions) read(cmd *cobra.Command) (*idp.Config, error) {
+// read returns what the flags say, nil if they name no provider. credentials is
+// the directory of readSecret.
+func (o *oidcOptions) read(cmd *cobra.Command, credentials string) (*idp.Config, error) {
 	if o.config.Issuer == "" {
 		for _, name := range []string{"oidc-secret-file", "oidc-name-claim", "oidc-role-claim", "oidc-scope"} {
 			if cmd.Flags().Changed(name) {
@@ -56,7 +57,7 @@ func (o *oidcOptions) read(cmd *cobra.Command) (*idp.Config, error) {
 	if o.secretFile == "" {
 		return &o.config, nil
 	}
-	secret, err := readSecret("client secret", o.secretFile)
+	secret, err := readSecret("client secret", o.secretFile, credentials)
 	o.config.Secret = secret
 	return &o.config, err
 }

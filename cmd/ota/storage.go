@@ -52,7 +52,7 @@ func (s *storage) fill(e *env.Env, c home.ServerConfig) error {
 		s.databaseFile = c.DatabaseFile
 	}
 	if s.databaseFile != "" {
-		text, err := readSecret("database URL", s.databaseFile)
+		text, err := readSecret("database URL", s.databaseFile, e.Getenv(credentialsVariable))
 		if err == nil && !store.IsPostgres(text) {
 			err = fmt.Errorf("database URL: %s: %w: want one line, postgres://USER:PASSWORD@HOST/NAME", s.databaseFile, fs.ErrInvalid)
 		}
@@ -123,13 +123,23 @@ func (s *storage) check(where, location string) error {
 	return nil
 }
 
-// readSecret reads the one line of a file that only its owner may read.
-func readSecret(what, name string) (string, error) {
+// credentialsVariable names the directory that systemd makes of LoadCredential=
+// for one unit. Only its user can enter it; its files are root's, and let him
+// read by an access list, which shows as permissions of the group.
+const credentialsVariable = "CREDENTIALS_DIRECTORY"
+
+// readSecret reads the one line of a file that only its owner may read, or the
+// unit that it was given to as a credential.
+func readSecret(what, name, credentials string) (string, error) {
+	forbidden := fs.FileMode(0o077)
+	if credentials != "" && sameDir(filepath.Dir(name), credentials) {
+		forbidden = 0o037
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&forbidden != 0 {
 		return "", fmt.Errorf("%s: %w: %s has mode %04o: run chmod go= %q", what, repository.ErrTooOpen, name, mode, name)
 	}
 	const most = 4096

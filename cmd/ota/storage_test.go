@@ -93,3 +93,29 @@ func TestADataDirectoryMovesToPostgreSQLAndS3AndBack(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// systemd lets a unit's user read a credential by an access list, which shows
+// as permissions of the group. Anywhere else, and for others, they are too open.
+func TestACredentialOfTheUnitMayShowPermissionsOfTheGroup(t *testing.T) {
+	t.Parallel()
+	credentials, elsewhere := t.TempDir(), t.TempDir()
+	for _, c := range []struct {
+		dir  string
+		mode os.FileMode
+		good bool
+	}{{credentials, 0o440, true}, {credentials, 0o400, true}, {credentials, 0o444, false}, {credentials, 0o460, false}, {elsewhere, 0o440, false}, {elsewhere, 0o400, true}} {
+		name := filepath.Join(c.dir, "db.url")
+		if err := os.WriteFile(name, []byte("postgres://ota:x@db/ota\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readSecret("database URL", name, credentials); (err == nil) != c.good {
+			t.Errorf("%s with mode %04o: %v", c.dir, c.mode, err)
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// calm is how long a failed attempt to connect stands for those that follow.
-// Without it, each of many who wait for a server that is gone would wait anew
+// calm is how long a failed attempt to connect stands for those that follow, a little less than the time
+// between two looks for the server. Without it, each of many who wait for one that is gone would wait anew
 // for its own attempt to fail.
-const calm = time.Second
+const calm = probeInterval * 4 / 5
 
 // calmConnector remembers failures for the pools that share it.
 type calmConnector struct {
