@@ -67,12 +67,33 @@ func (l local) VerifyAudit(ctx context.Context, checkpoints [][]byte) (AuditStat
 	case len(stored)+len(checkpoints) > 0:
 		return AuditState{}, fmt.Errorf("verify audit log: %w", ErrNoAuditKey)
 	}
-	s, err := audit.Verify(db.AllAuditRecords(ctx), append(stored, checkpoints...), key)
+	// A stored checkpoint that does not open is not the caller's mistake, as one
+	// that he brings is: somebody changed what stands beside the log.
+	known, err := openCheckpoints(stored, key)
+	if err != nil {
+		return AuditState{}, fmt.Errorf("%w: stored beside it: %w", ErrAuditBroken, err)
+	}
+	brought, err := openCheckpoints(checkpoints, key)
+	if err != nil {
+		return AuditState{}, err
+	}
+	s, err := audit.VerifyChain(db.AllAuditRecords(ctx), append(known, brought...))
 	var bad *audit.BadRecordError
 	if errors.As(err, &bad) {
 		err = fmt.Errorf("%w: %w", ErrAuditBroken, err)
 	}
 	return AuditState{s.Records, s.Head, s.Checkpoints, s.Confirmed}, err
+}
+
+func openCheckpoints(signed [][]byte, key trust.PublicKey) (opened []audit.Checkpoint, err error) {
+	for i, raw := range signed {
+		c, err := audit.OpenCheckpoint(raw, key)
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint %d of %d: %w", i+1, len(signed), err)
+		}
+		opened = append(opened, c)
+	}
+	return opened, nil
 }
 
 func (l local) AddToken(ctx context.Context, t auth.NewOperator) (auth.Token, error) {
