@@ -58,6 +58,7 @@ type Config struct {
 type Repository struct {
 	dir      string
 	images   string // where blobs are
+	reserve  int64  // bytes of the disk that stay free
 	auditKey trust.PublicKey
 	now      func() time.Time
 	db       *store.DB
@@ -125,7 +126,7 @@ func openAnyway(ctx context.Context, cfg Config) (*Repository, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Repository{dir: cfg.Dir, images: cfg.Blobs, auditKey: cfg.AuditKey, now: cfg.Now, db: db, blobs: images}, nil
+	return &Repository{dir: cfg.Dir, images: cfg.Blobs, reserve: cfg.Reserve, auditKey: cfg.AuditKey, now: cfg.Now, db: db, blobs: images}, nil
 }
 
 // prepare makes and checks the directories.
