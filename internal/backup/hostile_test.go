@@ -7,11 +7,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/secure-ota/secure-ota/internal/backup"
+	"github.com/secure-ota/secure-ota/internal/testenv"
 
 	_ "modernc.org/sqlite"
 )
@@ -76,5 +78,33 @@ func rewrite(t *testing.T, dir, statement string) {
 	}
 	if err := os.WriteFile(manifest, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A few bytes of a sparse tar stand for as many zeros as somebody likes, and
+// would fill the disk before anything is hashed.
+func TestASparseTarDoesNotFillTheDisk(t *testing.T) {
+	t.Parallel()
+	s, _ := start(t)
+	copied := toDir(t, s.Server.Repository(), plain())
+	if err := os.Truncate(filepath.Join(copied, "ota.db"), 256<<20); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "sparse.tar")
+	tool := testenv.Tool(t, "tar", "tar")
+	for _, format := range []string{"posix", "gnu"} {
+		out, err := exec.Command(tool, "-S", "--format="+format, "-C", copied, "-cf", file, "ota.db", "backup.json").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		stream, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Close()
+		_, err = backup.Restore(t.Context(), backup.FromTar{Reader: stream}, filepath.Join(t.TempDir(), "data"), backup.RestoreOptions{By: operator})
+		if !errors.Is(err, backup.ErrDamaged) || !strings.Contains(err.Error(), "no regular file") { // and not by its hash, afterwards
+			t.Errorf("%s: %v, want ErrDamaged", format, err)
+		}
 	}
 }

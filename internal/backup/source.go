@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // A Source is where a backup is read from. It calls file for every file of the
@@ -67,7 +68,7 @@ func (t FromTar) each(file func(name string, r io.Reader) error) error {
 		if err := place(header.Name); err != nil {
 			return err
 		}
-		if header.Typeflag != tar.TypeReg {
+		if header.Typeflag != tar.TypeReg || sparse(header) {
 			return fmt.Errorf("%w: %s is no regular file", ErrDamaged, header.Name)
 		}
 		whole = whole || header.Name == manifestName
@@ -77,4 +78,15 @@ func (t FromTar) each(file func(name string, r io.Reader) error) error {
 			return err
 		}
 	}
+}
+
+// sparse reports whether a file stands in a tar with holes, of which a few bytes
+// make any number. A backup has none.
+func sparse(header *tar.Header) bool {
+	for name := range header.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
