@@ -171,6 +171,11 @@ func TestLeftoverKnowsItsOwnOnly(t *testing.T) {
 		t.Fatal(entries, err)
 	}
 	temp := entries[0].Name()
+	for _, beside := range []string{"-journal", "-wal", "-shm"} { // of a database that was copied to that name
+		if !fsatomic.Leftover(temp + beside) {
+			t.Errorf("%s%s is not known", temp, beside)
+		}
+	}
 	if !fsatomic.Leftover(temp) || !fsatomic.Leftover("/some/dir/"+temp) {
 		t.Errorf("%s is not known", temp)
 	}

@@ -27,6 +27,9 @@ func tempFor(name string) (string, error) {
 // It may hold a copy of a secret.
 func Leftover(name string) bool {
 	random, ok := strings.CutPrefix(filepath.Base(name), tempPrefix)
+	for _, suffix := range []string{"-journal", "-wal", "-shm"} { // what SQLite makes beside a database under such a name
+		random = strings.TrimSuffix(random, suffix)
+	}
 	return ok && len(random) == tempRandom && strings.Trim(random, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
